@@ -4,18 +4,18 @@ pub mod clock;
 pub mod id;
 pub mod limits;
 
-pub mod posture;
-pub mod policy;
 pub mod decision;
 pub mod dialect;
+pub mod policy;
+pub mod posture;
 
-pub mod config;
-pub mod telemetry;
-pub mod store;
-pub mod enforce;
-pub mod tls;
 pub mod agent;
-pub mod proxy;
 pub mod api;
 pub mod app;
 pub mod cli;
+pub mod config;
+pub mod enforce;
+pub mod proxy;
+pub mod store;
+pub mod telemetry;
+pub mod tls;

@@ -1,1 +1,3 @@
-//! (room not yet furnished)
+//! The public languages of posture: wire types to and from the domain, loss-free.
+
+pub mod openziti;

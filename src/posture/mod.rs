@@ -1,1 +1,16 @@
-//! (room not yet furnished)
+//! Posture: what is known about a device, and the questions asked of it.
+//!
+//! This floor owns the fact model ([`Posture`]), the questions ([`check::Check`]) and their three-valued answers
+//! ([`outcome::Assessment`]). It is pure: no clock, no files, no network. It does not know in which dialect a fact was
+//! reported or a check was written.
+
+pub mod check;
+pub mod facts;
+pub mod outcome;
+pub mod platform;
+pub mod report;
+pub mod version;
+
+pub use facts::{Fact, Posture};
+pub use outcome::{Assessment, Outcome};
+pub use platform::Platform;

@@ -1,0 +1,1 @@
+//! OpenZiti posture checks, reports, records and envelopes.

@@ -1,0 +1,90 @@
+//! Checks: one question about posture each, with a three-valued answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::id::CheckId;
+
+use super::facts::Posture;
+use super::outcome::Assessment;
+
+pub mod domain;
+pub mod mac;
+pub mod mfa;
+pub mod os;
+pub mod process;
+
+/// One question about posture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// The check's id; reports name it, and PROCESS looks facts up by it.
+    pub id: CheckId,
+    /// The check's name, unique over all checks.
+    pub name: Arc<str>,
+    /// What is asked.
+    pub predicate: Predicate,
+    /// Facts older than this count as stale; `None` accepts any age.
+    pub max_age: Option<Duration>,
+    /// What a person can do to pass, in the operator's words.
+    pub remediation: Option<Arc<str>>,
+}
+
+/// What a check asks. Both dialects compile to these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Predicate {
+    /// The operating system and its version.
+    Os(os::OsRule),
+    /// The joined domain.
+    Domain(domain::DomainRule),
+    /// A hardware address.
+    Mac(mac::MacRule),
+    /// One process, answered under this check's id.
+    Process(process::ProcessRule),
+    /// Several processes, looked up by path.
+    Processes(process::ProcessesRule),
+    /// Multi-factor authentication.
+    Mfa(mfa::MfaRule),
+}
+
+/// What was seen where a check looked: the "actual value" of a failure record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Observed {
+    /// The operating system, if reported.
+    Os(Option<super::facts::Os>),
+    /// The domain, if reported.
+    Domain(Option<String>),
+    /// The addresses, if reported.
+    Macs(Option<Vec<String>>),
+    /// The process answered under the check's id, if reported.
+    Process(Option<super::facts::Process>),
+    /// The latest report for each listed path that was reported.
+    Processes(Vec<super::facts::Process>),
+    /// The MFA state the check judged.
+    Mfa(mfa::MfaState),
+}
+
+impl Check {
+    /// Answers the question at `now`.
+    pub fn assess(&self, posture: &Posture, now: Timestamp) -> Assessment {
+        let _ = (posture, now);
+        todo!()
+    }
+
+    /// What a failure record shows as the actual value.
+    pub fn observe(&self, posture: &Posture, now: Timestamp) -> Observed {
+        let _ = (posture, now);
+        todo!()
+    }
+
+    /// When the oldest fact this check looks at was observed; `None` when there is none.
+    pub fn observed_at(&self, posture: &Posture) -> Option<Timestamp> {
+        let _ = posture;
+        todo!()
+    }
+}

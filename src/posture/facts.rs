@@ -1,0 +1,118 @@
+//! The facts known about one device, each with its source and the time it was observed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::id::CheckId;
+
+/// Everything known about one device now.
+///
+/// `Default` is the posture of a device that never reported: nothing is known, so nothing passes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Posture {
+    /// The operating system.
+    pub os: Option<Fact<Os>>,
+    /// The Windows or directory domain the device is joined to.
+    pub domain: Option<Fact<String>>,
+    /// The hardware addresses of the network interfaces, normalised to bare lower-case hex.
+    pub macs: Option<Fact<Vec<String>>>,
+    /// Processes, the latest report for each pair of (asking check, path).
+    pub processes: Vec<Fact<Process>>,
+    /// When the device last woke and was last unlocked.
+    pub endpoint: Endpoint,
+    /// When multi-factor authentication was last passed.
+    pub mfa: Mfa,
+    /// The client software that reports, when it told.
+    pub sdk: Option<Sdk>,
+}
+
+/// One fact: a value, who said so, when it was observed, and which check had asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fact<T> {
+    /// What was observed.
+    pub value: T,
+    /// When it was observed. A fact taken from a report without a time of its own is as old as the report's arrival.
+    pub observed_at: Timestamp,
+    /// Where it came from.
+    pub source: Source,
+    /// The posture check the report named as its reason, if any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub asked_by: Option<CheckId>,
+}
+
+/// Where a fact came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Reported by the device itself over the client API.
+    Device,
+    /// Written by an operator or by a posture provider.
+    Provider,
+    /// Established by this gateway (an MFA pass, a session event).
+    Gateway,
+}
+
+/// The operating system as the device names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Os {
+    /// The system's name as reported, any letter case (`Windows`, `macOS`, `linux`).
+    pub name: String,
+    /// The version as reported; read tolerantly when compared.
+    pub version: String,
+    /// The build, shown but never compared.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub build: Option<String>,
+}
+
+/// One process as the device saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Process {
+    /// The executable's path, exactly as reported; empty when the report named none.
+    pub path: String,
+    /// Whether it was running.
+    pub running: bool,
+    /// The executable's digest in bare lower-case hex; empty when not reported.
+    pub hash: String,
+    /// Fingerprints of the executable's signers in bare lower-case hex.
+    pub signer_fingerprints: Vec<String>,
+}
+
+/// Session events of the device that can ask for a fresh MFA.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Endpoint {
+    /// When the device last woke from sleep.
+    pub woken_at: Option<Timestamp>,
+    /// When its screen was last unlocked.
+    pub unlocked_at: Option<Timestamp>,
+}
+
+/// The state of multi-factor authentication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Mfa {
+    /// When MFA was last passed.
+    pub passed_at: Option<Timestamp>,
+}
+
+/// The software that speaks for the device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Sdk {
+    /// The application's id.
+    pub app_id: Option<String>,
+    /// The application's version.
+    pub app_version: Option<String>,
+    /// The SDK's branch.
+    pub branch: Option<String>,
+    /// The SDK's revision.
+    pub revision: Option<String>,
+    /// The SDK's type, for example `ziti-sdk-c`.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// The SDK's version.
+    pub version: Option<String>,
+}

@@ -1,0 +1,142 @@
+//! The three-valued answer of a check, and how long it holds.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+
+/// The answer of a check. Only [`Outcome::Pass`] ever opens anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The device was shown to be in the wanted state.
+    Pass,
+    /// The device was shown not to be in the wanted state.
+    Fail(FailReason),
+    /// Nothing usable is known: absent, stale or unreadable data. NOT of it is still no result.
+    NoResult(NoResultReason),
+}
+
+impl Outcome {
+    /// Whether this is the one answer that opens.
+    pub fn is_pass(self) -> bool {
+        matches!(self, Outcome::Pass)
+    }
+
+    /// Three-valued NOT: swaps pass and fail, keeps no result.
+    #[must_use]
+    pub fn negate(self) -> Self {
+        match self {
+            Outcome::Pass => Outcome::Fail(FailReason::ForbiddenStatePresent),
+            Outcome::Fail(_) => Outcome::Pass,
+            Outcome::NoResult(reason) => Outcome::NoResult(reason),
+        }
+    }
+
+    /// The stable code shown in logs, records and replies; `pass` for a pass.
+    pub fn code(self) -> &'static str {
+        match self {
+            Outcome::Pass => "pass",
+            Outcome::Fail(reason) => reason.code(),
+            Outcome::NoResult(reason) => reason.code(),
+        }
+    }
+}
+
+/// An outcome and the first moment at which the passing of time alone could change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assessment {
+    /// The answer.
+    pub outcome: Outcome,
+    /// The answer holds while `now < valid_until`; [`Timestamp::MAX`] when time does not matter.
+    pub valid_until: Timestamp,
+}
+
+impl Assessment {
+    /// An answer that time alone does not change.
+    pub fn lasting(outcome: Outcome) -> Self {
+        Assessment {
+            outcome,
+            valid_until: Timestamp::MAX,
+        }
+    }
+
+    /// An answer that must be asked again at `valid_until`.
+    pub fn until(outcome: Outcome, valid_until: Timestamp) -> Self {
+        Assessment {
+            outcome,
+            valid_until,
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $code:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum $name { $($(#[$variant_doc])* #[serde(rename = $code)] $variant,)* }
+
+        impl $name {
+            /// Every reason, for tables and tests.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+
+            /// The stable code.
+            pub const fn code(self) -> &'static str {
+                match self { $($name::$variant => $code,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(self.code())
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a check failed.
+    FailReason {
+        /// The device's operating system is not among the listed ones.
+        OsTypeNotAllowed = "os-type-not-allowed",
+        /// The operating system's version is outside every listed range.
+        OsVersionNotAllowed = "os-version-not-allowed",
+        /// The device is joined to another domain.
+        DomainNotAllowed = "domain-not-allowed",
+        /// None of the device's addresses is listed.
+        MacNotAllowed = "mac-not-allowed",
+        /// The process is not running.
+        ProcessNotRunning = "process-not-running",
+        /// The executable's digest is not a listed one.
+        ProcessHashMismatch = "process-hash-mismatch",
+        /// None of the executable's signers is a listed one.
+        ProcessSignerMismatch = "process-signer-mismatch",
+        /// The MFA pass is older than the check's time-out.
+        MfaTimedOut = "mfa-timed-out",
+        /// The device woke after the MFA pass and the grace is over.
+        MfaRequiredAfterWake = "mfa-required-after-wake",
+        /// The device was unlocked after the MFA pass and the grace is over.
+        MfaRequiredAfterUnlock = "mfa-required-after-unlock",
+        /// A state that an expression forbids is present.
+        ForbiddenStatePresent = "forbidden-state-present",
+    }
+}
+
+reasons! {
+    /// Why a check has no result.
+    NoResultReason {
+        /// The fact was never reported.
+        NotReported = "not-reported",
+        /// The fact is older than the check allows.
+        Stale = "stale",
+        /// The reported value cannot be read.
+        Unreadable = "unreadable",
+        /// MFA was never passed.
+        MfaNotPassed = "mfa-not-passed",
+        /// The check names something that does not exist.
+        Dangling = "dangling-check",
+        /// The check cannot be satisfied as it is written (for example an empty path).
+        Unsatisfiable = "unsatisfiable-check",
+    }
+}

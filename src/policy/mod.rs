@@ -1,1 +1,18 @@
-//! (room not yet furnished)
+//! Policy: who may reach what, under which checks.
+//!
+//! This floor owns the editable set of objects ([`objects::Objects`]) and the immutable compiled form of it
+//! ([`snapshot::Snapshot`]). It is pure. A snapshot is made whole by [`compile::compile`] or not at all; a broken set of
+//! objects never replaces a working snapshot, and a missing snapshot is a value that denies everything.
+
+pub mod compile;
+pub mod expression;
+pub mod lint;
+pub mod objects;
+pub mod roles;
+pub mod service;
+pub mod snapshot;
+pub mod subject;
+
+pub use objects::Objects;
+
+pub use subject::Subject;

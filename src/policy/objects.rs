@@ -1,0 +1,149 @@
+//! The editable set: identities, services, service policies and posture checks as operators wrote them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::id::{CheckId, IdentityId, PolicyId, ServiceId};
+use crate::posture::check::Check;
+
+use super::expression::Expression;
+use super::roles::{Role, Semantic};
+use super::service::{Disclosure, Match, Transport, Upstream};
+use super::subject::Subject;
+
+/// Everything operators wrote, by id.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Objects {
+    /// Identities.
+    pub identities: BTreeMap<IdentityId, Arc<Identity>>,
+    /// Services.
+    pub services: BTreeMap<ServiceId, Arc<Service>>,
+    /// Service policies.
+    pub policies: BTreeMap<PolicyId, Arc<ServicePolicy>>,
+    /// Posture checks.
+    pub checks: BTreeMap<CheckId, Arc<PostureCheck>>,
+}
+
+/// What every object carries beside its own content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Meta {
+    /// When it was made; the file's time for objects from files.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Free-form tags, shown and filtered by, never used in a decision.
+    #[serde(default)]
+    pub tags: serde_json::Map<String, serde_json::Value>,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where an object came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Origin {
+    /// A policy file; read-only through the API.
+    File {
+        /// The file's path as configured.
+        path: Arc<str>,
+        /// The line the object begins on, from 1.
+        line: u32,
+    },
+    /// The management API.
+    Api,
+    /// Enrolled automatically from a trusted CA.
+    Enrolled,
+}
+
+/// Who may ask.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// The id.
+    pub id: IdentityId,
+    /// The name, unique over identities.
+    pub name: Arc<str>,
+    /// Certificate names that are this identity; a name belongs to one identity only.
+    pub subjects: Vec<Subject>,
+    /// Role attributes, sorted, each once.
+    pub role_attributes: Vec<Arc<str>>,
+    /// A disabled identity is refused at admission.
+    pub disabled: bool,
+    /// Times, tags and origin.
+    pub meta: Meta,
+}
+
+/// What is behind the gate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// The id.
+    pub id: ServiceId,
+    /// The name, unique over services.
+    pub name: Arc<str>,
+    /// How requests are matched to it.
+    #[serde(rename = "match")]
+    pub matching: Match,
+    /// Where it is served from; empty when the embedding proxy routes by itself.
+    pub upstreams: Vec<Upstream>,
+    /// How its upstreams are reached.
+    pub transport: Transport,
+    /// Role attributes, sorted, each once.
+    pub role_attributes: Vec<Arc<str>>,
+    /// Whether a refusal says 404, as if the service did not exist.
+    pub concealed: bool,
+    /// How much a refused client may learn.
+    pub disclosure: Disclosure,
+    /// Times, tags and origin.
+    pub meta: Meta,
+}
+
+/// Which direction a policy grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum PolicyType {
+    /// To reach a service.
+    Dial,
+    /// To host a service: stored and shown; a reverse proxy has no use for it.
+    Bind,
+}
+
+/// These identities may reach these services, provided these checks pass.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServicePolicy {
+    /// The id.
+    pub id: PolicyId,
+    /// The name, unique over service policies.
+    pub name: Arc<str>,
+    /// Dial or Bind.
+    #[serde(rename = "type")]
+    pub policy_type: PolicyType,
+    /// How attributes of the three lists combine.
+    pub semantic: Semantic,
+    /// Which identities; sorted.
+    pub identity_roles: Vec<Role>,
+    /// Which services; sorted.
+    pub service_roles: Vec<Role>,
+    /// Which checks; every selected check must pass; sorted.
+    pub posture_check_roles: Vec<Role>,
+    /// A posture expression that must pass as well; its leaves are `@id`, `@name` or a bare name of a check.
+    pub expression: Option<Expression<Arc<str>>>,
+    /// Times, tags and origin.
+    pub meta: Meta,
+}
+
+/// A posture check with what the management API keeps beside the question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PostureCheck {
+    /// The question.
+    pub check: Arc<Check>,
+    /// Role attributes, sorted, each once.
+    pub role_attributes: Vec<Arc<str>>,
+    /// Times, tags and origin.
+    pub meta: Meta,
+}

@@ -3,8 +3,14 @@
 //! One pure function, [`engine::decide`], answers for the gateway, for re-decisions of live work, for the admin API and for
 //! the command line. Its answer is a [`Permit`], which only it can make, or a [`Denial`] that carries its evidence.
 
+pub mod cache;
 pub mod denial;
+pub mod engine;
 pub mod failure;
+pub mod permit;
 
+pub use cache::Verdict;
 pub use denial::{Denial, DenialReason, FailedCheck, FailedPolicy, FailedVerdict};
+pub use engine::decide;
 pub use failure::{FailedService, Failure};
+pub use permit::Permit;

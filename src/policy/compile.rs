@@ -1,1 +1,467 @@
-//! Objects to snapshot.
+//! Objects to snapshot, whole or not at all.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::posture::check::Check;
+
+use super::expression::InvalidExpression;
+use super::objects::{Identity, Objects, Origin, PolicyType, ServicePolicy};
+use super::roles::{Role, Semantic};
+use super::routes::Routes;
+use super::snapshot::{
+    AttributeIndex, CheckIndex, CheckSlot, CompiledIdentity, CompiledPolicy, CompiledService,
+    IdentityIndex, PolicyIndex, Selector, ServiceIndex, Snapshot,
+};
+
+/// Why a set of objects cannot become a snapshot. One entry for each thing wrong.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{kind} `{name}`: {problem}")]
+pub struct CompileError {
+    /// `identity`, `service`, `service policy` or `posture check`.
+    pub kind: &'static str,
+    /// The object's name.
+    pub name: Arc<str>,
+    /// Where the object was written.
+    pub origin: Origin,
+    /// What is wrong with it.
+    #[source]
+    pub problem: CompileProblem,
+}
+
+/// What is wrong with an object.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CompileProblem {
+    /// Two objects of a kind share a name.
+    #[error("its name is taken by the object with id `{0}`")]
+    DuplicateName(Arc<str>),
+    /// Two identities claim the same certificate name.
+    #[error("certificate name `{subject}` already belongs to identity `{holder}`")]
+    DuplicateSubject {
+        /// The certificate name.
+        subject: String,
+        /// Who has it.
+        holder: Arc<str>,
+    },
+    /// Two services claim the same host and path.
+    #[error("host `{host}` with path prefix `{prefix}` already leads to service `{holder}`")]
+    DuplicateRoute {
+        /// The host pattern.
+        host: String,
+        /// The path prefix.
+        prefix: String,
+        /// Who has it.
+        holder: Arc<str>,
+    },
+    /// `#all` beside other entries.
+    #[error("`#all` must be the only entry of `{0}`")]
+    AllNotAlone(&'static str),
+    /// The posture expression is not acceptable.
+    #[error("its posture expression is refused: {0}")]
+    Expression(#[source] InvalidExpression),
+    /// More objects of a kind than positions can count.
+    #[error("there are more objects than can be counted")]
+    TooMany,
+}
+
+/// Compiles `objects` into the snapshot number `generation`.
+///
+/// References to objects that do not exist do not stop a compilation: a policy that names a missing check keeps a hole that
+/// never passes, a missing identity or service selects nothing. [`super::lint`] reports them.
+pub fn compile(objects: Objects, generation: u64) -> Result<Snapshot, Vec<CompileError>> {
+    let mut compiler = Compiler::default();
+    let identities = compiler.identities(&objects);
+    let checks: Vec<Arc<Check>> = objects
+        .checks
+        .values()
+        .map(|check| Arc::clone(&check.check))
+        .collect();
+    compiler.duplicate_check_names(&objects);
+    let routes = compiler.routes(&objects);
+    let mut policies = compiler.policies(&objects);
+    let (services, policies_of_every_service) = compiler.services(&objects, &mut policies);
+    if !compiler.errors.is_empty() {
+        return Err(compiler.errors);
+    }
+    Ok(Snapshot {
+        generation,
+        loaded: true,
+        identities,
+        identity_by_id: positions(objects.identities.keys().cloned(), IdentityIndex),
+        identity_by_subject: compiler.subjects,
+        services,
+        service_by_id: positions(objects.services.keys().cloned(), ServiceIndex),
+        routes,
+        policies,
+        policies_of_every_service,
+        checks,
+        objects,
+    })
+}
+
+/// Keys to their positions in a sorted map.
+fn positions<K: std::hash::Hash + Eq, I>(
+    keys: impl Iterator<Item = K>,
+    index: fn(u32) -> I,
+) -> HashMap<K, I> {
+    keys.zip(0u32..)
+        .map(|(key, position)| (key, index(position)))
+        .collect()
+}
+
+#[derive(Default)]
+struct Compiler {
+    errors: Vec<CompileError>,
+    attributes: HashMap<Arc<str>, AttributeIndex>,
+    subjects: HashMap<crate::policy::Subject, IdentityIndex>,
+    entities: Names,
+}
+
+/// Ids and names of each kind of object to their positions; an id wins over a name.
+#[derive(Default)]
+struct Names {
+    identities: HashMap<Arc<str>, u32>,
+    services: HashMap<Arc<str>, u32>,
+    checks: HashMap<Arc<str>, u32>,
+}
+
+impl Compiler {
+    fn error(
+        &mut self,
+        kind: &'static str,
+        name: &Arc<str>,
+        origin: &Origin,
+        problem: CompileProblem,
+    ) {
+        self.errors.push(CompileError {
+            kind,
+            name: Arc::clone(name),
+            origin: origin.clone(),
+            problem,
+        });
+    }
+
+    fn attribute(&mut self, name: &Arc<str>) -> AttributeIndex {
+        let next = AttributeIndex(u32::try_from(self.attributes.len()).unwrap_or(u32::MAX));
+        *self.attributes.entry(Arc::clone(name)).or_insert(next)
+    }
+
+    fn intern(&mut self, names: &[Arc<str>]) -> Box<[AttributeIndex]> {
+        let mut interned: Vec<AttributeIndex> =
+            names.iter().map(|name| self.attribute(name)).collect();
+        interned.sort_unstable();
+        interned.dedup();
+        interned.into()
+    }
+
+    fn identities(&mut self, objects: &Objects) -> Vec<CompiledIdentity> {
+        let mut compiled = Vec::with_capacity(objects.identities.len());
+        let mut names: HashMap<&str, &Arc<Identity>> =
+            HashMap::with_capacity(objects.identities.len());
+        for (identity, position) in objects.identities.values().zip(0u32..) {
+            if let Some(holder) = names.insert(&identity.name, identity) {
+                let problem = CompileProblem::DuplicateName(holder.id.as_str().into());
+                self.error("identity", &identity.name, &identity.meta.origin, problem);
+            }
+            self.entities
+                .identities
+                .insert(Arc::clone(&identity.name), position);
+            self.claim_subjects(objects, identity, IdentityIndex(position));
+            let attributes = self.intern(&identity.role_attributes);
+            compiled.push(CompiledIdentity {
+                object: Arc::clone(identity),
+                attributes,
+            });
+        }
+        for (identity, position) in objects.identities.values().zip(0u32..) {
+            self.entities
+                .identities
+                .insert(identity.id.as_str().into(), position);
+        }
+        compiled
+    }
+
+    fn claim_subjects(&mut self, objects: &Objects, identity: &Identity, index: IdentityIndex) {
+        for subject in &identity.subjects {
+            let Some(holder) = self.subjects.insert(subject.clone(), index) else {
+                continue;
+            };
+            if holder == index {
+                continue;
+            }
+            let holder = objects.identities.values().nth(holder.position());
+            let problem = CompileProblem::DuplicateSubject {
+                subject: subject.to_string(),
+                holder: holder
+                    .map(|identity| Arc::clone(&identity.name))
+                    .unwrap_or_default(),
+            };
+            self.error("identity", &identity.name, &identity.meta.origin, problem);
+        }
+    }
+
+    fn duplicate_check_names(&mut self, objects: &Objects) {
+        let mut names: HashMap<&str, &str> = HashMap::new();
+        for (check, position) in objects.checks.values().zip(0u32..) {
+            if let Some(holder) = names.insert(&check.check.name, check.check.id.as_str()) {
+                let problem = CompileProblem::DuplicateName(holder.into());
+                self.error(
+                    "posture check",
+                    &check.check.name,
+                    &check.meta.origin,
+                    problem,
+                );
+            }
+            self.entities
+                .checks
+                .insert(Arc::clone(&check.check.name), position);
+        }
+        for (check, position) in objects.checks.values().zip(0u32..) {
+            self.entities
+                .checks
+                .insert(check.check.id.as_str().into(), position);
+        }
+    }
+
+    fn routes(&mut self, objects: &Objects) -> Routes {
+        let mut routes = Routes::default();
+        let mut names: HashMap<&str, &str> = HashMap::new();
+        for (service, position) in objects.services.values().zip(0u32..) {
+            if let Some(holder) = names.insert(&service.name, service.id.as_str()) {
+                let problem = CompileProblem::DuplicateName(holder.into());
+                self.error("service", &service.name, &service.meta.origin, problem);
+            }
+            self.entities
+                .services
+                .insert(Arc::clone(&service.name), position);
+            for host in &service.matching.hosts {
+                let prefix = &service.matching.path_prefix;
+                let Err(taken) = routes.insert(host, prefix, ServiceIndex(position)) else {
+                    continue;
+                };
+                let holder = objects.services.values().nth(taken.0.position());
+                let problem = CompileProblem::DuplicateRoute {
+                    host: host.clone(),
+                    prefix: prefix.clone(),
+                    holder: holder
+                        .map(|service| Arc::clone(&service.name))
+                        .unwrap_or_default(),
+                };
+                self.error("service", &service.name, &service.meta.origin, problem);
+            }
+        }
+        for (service, position) in objects.services.values().zip(0u32..) {
+            self.entities
+                .services
+                .insert(service.id.as_str().into(), position);
+        }
+        routes
+    }
+
+    fn policies(&mut self, objects: &Objects) -> Vec<CompiledPolicy> {
+        let carriers = carriers(
+            objects
+                .checks
+                .values()
+                .map(|check| check.role_attributes.as_slice()),
+        );
+        let mut names: HashMap<&str, &str> = HashMap::new();
+        let mut compiled = Vec::with_capacity(objects.policies.len());
+        for policy in objects.policies.values() {
+            if let Some(holder) = names.insert(&policy.name, policy.id.as_str()) {
+                let problem = CompileProblem::DuplicateName(holder.into());
+                self.error("service policy", &policy.name, &policy.meta.origin, problem);
+            }
+            self.validate_policy(policy);
+            compiled.push(CompiledPolicy {
+                identities: self.identity_selector(policy),
+                reaches_services: false,
+                checks: self.checks_of(policy, objects.checks.len(), &carriers),
+                expression: policy.expression.as_ref().map(|written| {
+                    written.map(&mut |name| self.check_slot(name.strip_prefix('@').unwrap_or(name)))
+                }),
+                object: Arc::clone(policy),
+            });
+        }
+        compiled
+    }
+
+    fn validate_policy(&mut self, policy: &ServicePolicy) {
+        let lists = [
+            ("identityRoles", &policy.identity_roles),
+            ("serviceRoles", &policy.service_roles),
+            ("postureCheckRoles", &policy.posture_check_roles),
+        ];
+        for (list, roles) in lists {
+            if roles.len() > 1 && roles.contains(&Role::All) {
+                let problem = CompileProblem::AllNotAlone(list);
+                self.error("service policy", &policy.name, &policy.meta.origin, problem);
+            }
+        }
+        if let Some(Err(invalid)) = policy
+            .expression
+            .as_ref()
+            .map(super::expression::Expression::validate)
+        {
+            let problem = CompileProblem::Expression(invalid);
+            self.error("service policy", &policy.name, &policy.meta.origin, problem);
+        }
+    }
+
+    fn identity_selector(&mut self, policy: &ServicePolicy) -> Selector {
+        let mut selector = Selector {
+            semantic: Some(policy.semantic),
+            ..Selector::default()
+        };
+        let mut entities = Vec::new();
+        let mut attributes = Vec::new();
+        for role in &policy.identity_roles {
+            match role {
+                Role::All => selector.everyone = true,
+                Role::Attribute(name) => attributes.push(Arc::from(name.as_str())),
+                Role::Entity(name) => entities.extend(self.entities.identities.get(name.as_str())),
+            }
+        }
+        entities.sort_unstable();
+        selector.entities = entities.into();
+        selector.attributes = self.intern(&attributes);
+        selector
+    }
+
+    fn check_slot(&self, name: &str) -> CheckSlot {
+        match self.entities.checks.get(name) {
+            Some(position) => CheckSlot::Known(CheckIndex(*position)),
+            None => CheckSlot::Dangling(name.into()),
+        }
+    }
+
+    /// Checks selected by the policy's list, and a hole for each `@` that names nothing.
+    fn checks_of(
+        &self,
+        policy: &ServicePolicy,
+        count: usize,
+        carriers: &Carriers<'_>,
+    ) -> Box<[CheckSlot]> {
+        let dangling = policy
+            .posture_check_roles
+            .iter()
+            .filter_map(|role| match role {
+                Role::Entity(name) => Some(self.check_slot(name))
+                    .filter(|slot| matches!(slot, CheckSlot::Dangling(_))),
+                Role::All | Role::Attribute(_) => None,
+            });
+        let known = selected(
+            &policy.posture_check_roles,
+            policy.semantic,
+            count,
+            carriers,
+            &self.entities.checks,
+        );
+        known
+            .into_iter()
+            .map(|position| CheckSlot::Known(CheckIndex(position)))
+            .chain(dangling)
+            .collect()
+    }
+
+    fn services(
+        &self,
+        objects: &Objects,
+        policies: &mut [CompiledPolicy],
+    ) -> (Vec<CompiledService>, Box<[PolicyIndex]>) {
+        let carriers = carriers(
+            objects
+                .services
+                .values()
+                .map(|service| service.role_attributes.as_slice()),
+        );
+        let mut lists = vec![Vec::new(); objects.services.len()];
+        let mut of_every_service = Vec::new();
+        for (policy, position) in policies.iter_mut().zip(0u32..) {
+            let written = &policy.object;
+            if written.policy_type != PolicyType::Dial {
+                continue;
+            }
+            if written.service_roles.contains(&Role::All) {
+                of_every_service.push(PolicyIndex(position));
+                policy.reaches_services = !lists.is_empty();
+                continue;
+            }
+            let known = &self.entities.services;
+            for service in selected(
+                &written.service_roles,
+                written.semantic,
+                lists.len(),
+                &carriers,
+                known,
+            ) {
+                if let Some(list) = lists.get_mut(service as usize) {
+                    list.push(PolicyIndex(position));
+                    policy.reaches_services = true;
+                }
+            }
+        }
+        let compiled =
+            objects
+                .services
+                .values()
+                .zip(lists)
+                .map(|(service, list)| CompiledService {
+                    object: Arc::clone(service),
+                    dial_policies: list.into(),
+                });
+        (compiled.collect(), of_every_service.into())
+    }
+}
+
+/// For each attribute, the positions of the entities that carry it, sorted.
+type Carriers<'a> = BTreeMap<&'a str, Vec<u32>>;
+
+fn carriers<'a>(attribute_lists: impl Iterator<Item = &'a [Arc<str>]>) -> Carriers<'a> {
+    let mut carriers = Carriers::new();
+    for (attributes, position) in attribute_lists.zip(0u32..) {
+        for attribute in attributes {
+            carriers.entry(attribute).or_default().push(position);
+        }
+    }
+    carriers
+}
+
+/// Positions a role list selects, sorted, each once (`openziti.md` 2.1).
+fn selected(
+    roles: &[Role],
+    semantic: Semantic,
+    count: usize,
+    carriers: &Carriers<'_>,
+    names: &HashMap<Arc<str>, u32>,
+) -> Vec<u32> {
+    if roles.contains(&Role::All) {
+        return (0..u32::try_from(count).unwrap_or(u32::MAX)).collect();
+    }
+    let mut chosen: Vec<u32> = Vec::new();
+    let mut by_attribute: Option<Vec<u32>> = None;
+    for role in roles {
+        match role {
+            Role::All => {}
+            Role::Entity(name) => chosen.extend(names.get(name.as_str())),
+            Role::Attribute(name) => {
+                let carrying = carriers.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+                by_attribute = Some(match (by_attribute, semantic) {
+                    (None, _) => carrying.to_vec(),
+                    (Some(known), Semantic::AllOf) => known
+                        .into_iter()
+                        .filter(|position| carrying.binary_search(position).is_ok())
+                        .collect(),
+                    (Some(mut known), Semantic::AnyOf) => {
+                        known.extend_from_slice(carrying);
+                        known
+                    }
+                });
+            }
+        }
+    }
+    chosen.extend(by_attribute.unwrap_or_default());
+    chosen.sort_unstable();
+    chosen.dedup();
+    chosen
+}

@@ -9,10 +9,12 @@ pub mod expression;
 pub mod lint;
 pub mod objects;
 pub mod roles;
+mod routes;
 pub mod service;
 pub mod snapshot;
 pub mod subject;
 
 pub use objects::Objects;
 
+pub use snapshot::{ServiceIndex, Snapshot};
 pub use subject::Subject;

@@ -1,1 +1,285 @@
-//! The compiled policy.
+//! The compiled policy: immutable, numbered, and laid out for the decision.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::id::{CheckId, IdentityId, PolicyId, ServiceId};
+use crate::posture::check::Check;
+
+use super::expression::Expression;
+use super::objects::{Identity, Objects, PolicyType, PostureCheck, Service, ServicePolicy};
+use super::roles::Semantic;
+use super::routes::Routes;
+use super::subject::Subject;
+
+/// An immutable, numbered compilation of all identities, services, policies and checks.
+///
+/// Positions ([`ServiceIndex`] and its siblings) belong to the snapshot that gave them out.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub(super) generation: u64,
+    pub(super) loaded: bool,
+    pub(super) objects: Objects,
+    pub(super) identities: Vec<CompiledIdentity>,
+    pub(super) identity_by_id: HashMap<IdentityId, IdentityIndex>,
+    pub(super) identity_by_subject: HashMap<Subject, IdentityIndex>,
+    pub(super) services: Vec<CompiledService>,
+    pub(super) service_by_id: HashMap<ServiceId, ServiceIndex>,
+    pub(super) routes: Routes,
+    pub(super) policies: Vec<CompiledPolicy>,
+    /// Policies whose service list is `#all`, kept once instead of with every service.
+    pub(super) policies_of_every_service: Box<[PolicyIndex]>,
+    pub(super) checks: Vec<Arc<Check>>,
+}
+
+macro_rules! index_types {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub(super) u32);
+
+        impl $name {
+            /// The position as a number, for tables kept beside the snapshot.
+            pub fn position(self) -> usize {
+                self.0 as usize
+            }
+        }
+    )*};
+}
+
+index_types! {
+    /// Position of an identity in its snapshot.
+    IdentityIndex;
+    /// Position of a service in its snapshot.
+    ServiceIndex;
+    /// Position of a policy in its snapshot.
+    PolicyIndex;
+    /// Position of a check in its snapshot.
+    CheckIndex;
+    /// Number of an interned role attribute.
+    AttributeIndex;
+}
+
+/// An identity with its attributes interned.
+#[derive(Debug)]
+pub struct CompiledIdentity {
+    pub(super) object: Arc<Identity>,
+    /// Sorted, each once.
+    pub(super) attributes: Box<[AttributeIndex]>,
+}
+
+/// A service with the policies that lead to it.
+#[derive(Debug)]
+pub struct CompiledService {
+    pub(super) object: Arc<Service>,
+    /// Dial policies that select it, those of `#all` not repeated; sorted.
+    pub(super) dial_policies: Box<[PolicyIndex]>,
+}
+
+/// A policy with its selectors and checks resolved.
+#[derive(Debug)]
+pub struct CompiledPolicy {
+    pub(super) object: Arc<ServicePolicy>,
+    pub(super) identities: Selector,
+    /// Whether its service list selects anything at all.
+    pub(super) reaches_services: bool,
+    pub(super) checks: Box<[CheckSlot]>,
+    pub(super) expression: Option<Expression<CheckSlot>>,
+}
+
+/// A check a policy asks for, or the hole where one should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckSlot {
+    /// A check of this snapshot.
+    Known(CheckIndex),
+    /// A reference to nothing: never passes.
+    Dangling(Arc<str>),
+}
+
+/// A compiled role list: which entities it selects.
+#[derive(Debug, Default)]
+pub struct Selector {
+    pub(super) everyone: bool,
+    /// Entities named with `@`, by position, sorted.
+    pub(super) entities: Box<[u32]>,
+    /// Attributes named with `#`, sorted, each once. An attribute nobody carries is kept as an unmatched one.
+    pub(super) attributes: Box<[AttributeIndex]>,
+    pub(super) semantic: Option<Semantic>,
+}
+
+impl Selector {
+    /// Whether the entity at `position` with these sorted `attributes` is selected (`openziti.md` 2.1).
+    pub fn selects(&self, position: u32, attributes: &[AttributeIndex]) -> bool {
+        if self.everyone || self.entities.binary_search(&position).is_ok() {
+            return true;
+        }
+        if self.attributes.is_empty() {
+            return false;
+        }
+        let carried = |wanted: &AttributeIndex| attributes.binary_search(wanted).is_ok();
+        match self.semantic {
+            Some(Semantic::AllOf) => self.attributes.iter().all(carried),
+            Some(Semantic::AnyOf) => self.attributes.iter().any(carried),
+            None => false,
+        }
+    }
+}
+
+impl Snapshot {
+    /// The snapshot of a gateway that has loaded nothing: it denies everything with `no-policy-loaded`.
+    pub fn deny_all() -> Self {
+        Snapshot {
+            generation: 0,
+            loaded: false,
+            objects: Objects::default(),
+            identities: Vec::new(),
+            identity_by_id: HashMap::new(),
+            identity_by_subject: HashMap::new(),
+            services: Vec::new(),
+            service_by_id: HashMap::new(),
+            routes: Routes::default(),
+            policies: Vec::new(),
+            policies_of_every_service: Box::default(),
+            checks: Vec::new(),
+        }
+    }
+
+    /// The snapshot's number; a later one is larger.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether this is a policy at all, and not the absence of one.
+    pub fn is_loaded(&self) -> bool {
+        self.loaded
+    }
+
+    /// The objects it was compiled from.
+    pub fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// The identity that one of `names` belongs to, the first that is known.
+    pub fn identify<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a Subject>,
+    ) -> Option<&Arc<Identity>> {
+        names
+            .into_iter()
+            .find_map(|name| self.identity_by_subject.get(name))
+            .and_then(|index| self.identity(*index))
+    }
+
+    /// The position of an identity.
+    pub fn find_identity(&self, id: &IdentityId) -> Option<IdentityIndex> {
+        self.identity_by_id.get(id).copied()
+    }
+
+    /// The identity at a position.
+    pub fn identity(&self, index: IdentityIndex) -> Option<&Arc<Identity>> {
+        self.identities
+            .get(index.position())
+            .map(|identity| &identity.object)
+    }
+
+    /// The service a request for `host` and `path` is meant for; the host is matched without letter case and port.
+    pub fn route(&self, host: &str, path: &str) -> Option<ServiceIndex> {
+        self.routes.find(host, path)
+    }
+
+    /// The services that answer under `host`, whatever the path.
+    pub fn knows_host(&self, host: &str) -> bool {
+        self.routes.knows_host(host)
+    }
+
+    /// The position of a service.
+    pub fn find_service(&self, id: &ServiceId) -> Option<ServiceIndex> {
+        self.service_by_id.get(id).copied()
+    }
+
+    /// The service at a position.
+    pub fn service(&self, index: ServiceIndex) -> Option<&Arc<Service>> {
+        self.services
+            .get(index.position())
+            .map(|service| &service.object)
+    }
+
+    /// All services in the order of their positions.
+    pub fn services(&self) -> impl ExactSizeIterator<Item = &Arc<Service>> {
+        self.services.iter().map(|service| &service.object)
+    }
+
+    /// Dial policies that select the service and the identity, in the order of their positions.
+    pub fn dial_policies(
+        &self,
+        identity: IdentityIndex,
+        service: ServiceIndex,
+    ) -> impl Iterator<Item = (PolicyIndex, &CompiledPolicy)> {
+        let own = self
+            .services
+            .get(service.position())
+            .map_or(&[][..], |service| &service.dial_policies);
+        let attributes = self
+            .identities
+            .get(identity.position())
+            .map_or(&[][..], |identity| &identity.attributes);
+        own.iter()
+            .chain(&self.policies_of_every_service)
+            .filter_map(move |index| {
+                let policy = self.policies.get(index.position())?;
+                policy
+                    .identities
+                    .selects(identity.0, attributes)
+                    .then_some((*index, policy))
+            })
+    }
+
+    /// Whether any Dial policy selects the identity and at least one service: the question of admission.
+    pub fn reaches_anything(&self, identity: IdentityIndex) -> bool {
+        let Some(compiled) = self.identities.get(identity.position()) else {
+            return false;
+        };
+        self.policies.iter().any(|policy| {
+            policy.object.policy_type == PolicyType::Dial
+                && policy.reaches_services
+                && policy.identities.selects(identity.0, &compiled.attributes)
+        })
+    }
+
+    /// The check at a position.
+    pub fn check(&self, index: CheckIndex) -> Option<&Arc<Check>> {
+        self.checks.get(index.position())
+    }
+
+    /// The posture check object of an id.
+    pub fn posture_check(&self, id: &CheckId) -> Option<&Arc<PostureCheck>> {
+        self.objects.checks.get(id)
+    }
+
+    /// The service policy object of an id.
+    pub fn policy(&self, id: &PolicyId) -> Option<&Arc<ServicePolicy>> {
+        self.objects.policies.get(id)
+    }
+}
+
+impl CompiledPolicy {
+    /// The policy as written.
+    pub fn object(&self) -> &Arc<ServicePolicy> {
+        &self.object
+    }
+
+    /// Checks that must all pass.
+    pub fn checks(&self) -> &[CheckSlot] {
+        &self.checks
+    }
+
+    /// The expression that must pass as well.
+    pub fn expression(&self) -> Option<&Expression<CheckSlot>> {
+        self.expression.as_ref()
+    }
+
+    /// Whether it opens without asking anything.
+    pub fn is_unconditional(&self) -> bool {
+        self.checks.is_empty() && self.expression.is_none()
+    }
+}

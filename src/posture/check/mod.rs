@@ -49,6 +49,8 @@ pub enum Predicate {
     Processes(process::ProcessesRule),
     /// Multi-factor authentication.
     Mfa(mfa::MfaRule),
+    /// A check that a policy names and nobody defined: never has a result.
+    Missing,
 }
 
 /// What was seen where a check looked: the "actual value" of a failure record.
@@ -67,6 +69,8 @@ pub enum Observed {
     Processes(Vec<super::facts::Process>),
     /// The MFA state the check judged.
     Mfa(mfa::MfaState),
+    /// Nothing: the check is missing.
+    Nothing,
 }
 
 impl Check {

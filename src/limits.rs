@@ -20,3 +20,39 @@ pub const EXPRESSION_DEPTH_MAX: usize = 32;
 pub const EXPRESSION_LEAVES_MAX: usize = 1024;
 /// Most operators and tokens in one version range.
 pub const VERSION_RANGE_BYTES_MAX: usize = 1024;
+/// Services with a metric label of their own; later ones share `_other`.
+pub const METRIC_SERVICES_MAX: usize = 1000;
+/// Checks with a metric label of their own; later ones share `_other`.
+pub const METRIC_CHECKS_MAX: usize = 1000;
+/// Devices kept in memory after their identity left the policy.
+pub const DEPARTED_DEVICES_MAX: usize = 10_000;
+use std::time::Duration;
+
+/// Longest key of a stored record, in bytes.
+pub const STORE_KEY_BYTES_MAX: usize = 1024;
+/// Longest value of a stored record, in bytes: the posture of one identity, with room to grow.
+pub const STORE_VALUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Room of the store's write queue, in pages of [`STORE_QUEUE_PAGE_BYTES`]; every queued record takes at least one.
+pub const STORE_QUEUE_PAGES_MAX: usize = 8192;
+/// The unit in which queued records are counted, in bytes.
+pub const STORE_QUEUE_PAGE_BYTES: usize = 4096;
+/// Largest write of several records as one, and most gathered for one commit, in pages of [`STORE_QUEUE_PAGE_BYTES`].
+pub const STORE_WRITE_PAGES_MAX: usize = 4096;
+/// Longest wait for room in the store's write queue before the write is refused as busy.
+pub const STORE_ROOM_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Longest wait for a queued write to be on disk before its caller is told that it is not known to be.
+pub const STORE_COMMIT_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Longest wait for the store to write out its queue and close.
+pub const STORE_CLOSE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Most records gathered for one commit (one larger write is still one commit).
+pub const STORE_COMMIT_RECORDS_MAX: usize = 256;
+/// Longest time one commit waits for company after the one before it.
+pub const STORE_GATHER_WAIT_MAX: Duration = Duration::from_millis(5);
+/// Records read from the store in one step.
+pub const STORE_SCAN_RECORDS_MAX: usize = 256;
+/// Memory the on-disk store may use to cache pages, in bytes.
+pub const STORE_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// How many times the duration of an opening to wait, after an error on disk, before opening the store again.
+pub const STORE_REOPEN_PAUSE_FACTOR: u32 = 10;
+/// Files a data directory may hold that were moved aside at the same millisecond.
+pub const STORE_ASIDE_NAMES_MAX: usize = 100;

@@ -1,1 +1,15 @@
-//! (room not yet furnished)
+//! Live state and the enforcement of decisions.
+//!
+//! This floor owns what changes while the gateway runs: the snapshot in force, the devices with their posture and cached
+//! verdicts, the connections, and the failure history. Everything above asks it; nothing above keeps an answer.
+
+pub mod connection;
+pub mod device;
+pub mod enforcer;
+mod failures;
+pub mod published;
+
+pub use connection::{Connection, Credential, Enrollment};
+pub use device::Device;
+pub use enforcer::{Enforcer, ReportRefused, Restored};
+pub use published::Published;

@@ -251,6 +251,15 @@ impl Snapshot {
         self.checks.get(index.position())
     }
 
+    /// The position of a check. Checks lie in the order of their ids.
+    pub fn find_check(&self, id: &CheckId) -> Option<CheckIndex> {
+        let position = self
+            .checks
+            .binary_search_by(|check| check.id.cmp(id))
+            .ok()?;
+        u32::try_from(position).ok().map(CheckIndex)
+    }
+
     /// The posture check object of an id.
     pub fn posture_check(&self, id: &CheckId) -> Option<&Arc<PostureCheck>> {
         self.objects.checks.get(id)

@@ -27,6 +27,22 @@ pub struct Posture {
     pub sdk: Option<Sdk>,
 }
 
+impl Posture {
+    /// When the newest fact was observed; `None` when nothing was ever reported.
+    pub fn newest_fact(&self) -> Option<Timestamp> {
+        let single = [
+            self.os.as_ref().map(|fact| fact.observed_at),
+            self.domain.as_ref().map(|fact| fact.observed_at),
+            self.macs.as_ref().map(|fact| fact.observed_at),
+        ];
+        single
+            .into_iter()
+            .flatten()
+            .chain(self.processes.iter().map(|fact| fact.observed_at))
+            .max()
+    }
+}
+
 /// One fact: a value, who said so, when it was observed, and which check had asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -58,3 +58,11 @@ pub enum ReportError {
         max: usize,
     },
 }
+
+impl Posture {
+    /// This posture with a report taken in, or why it cannot be.
+    pub fn apply(&self, report: &Report) -> Result<Posture, ReportError> {
+        let _ = report;
+        todo!()
+    }
+}

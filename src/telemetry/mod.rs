@@ -1,1 +1,9 @@
-//! (room not yet furnished)
+//! What operators see: Prometheus metrics and structured logs.
+//!
+//! Metrics live in a registry of their own for each gateway, so two can run in one process. Labels never carry an identity;
+//! every label set is bounded. Handles are resolved when a snapshot is published, not on the request path.
+
+pub mod logs;
+pub mod metrics;
+
+pub use metrics::Metrics;

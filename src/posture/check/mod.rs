@@ -73,6 +73,21 @@ pub enum Observed {
     Nothing,
 }
 
+impl Predicate {
+    /// The kind of question, as metrics and logs print it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Predicate::Os(_) => "os",
+            Predicate::Domain(_) => "domain",
+            Predicate::Mac(_) => "mac",
+            Predicate::Process(_) => "process",
+            Predicate::Processes(_) => "processes",
+            Predicate::Mfa(_) => "mfa",
+            Predicate::Missing => "missing",
+        }
+    }
+}
+
 impl Check {
     /// Answers the question at `now`.
     pub fn assess(&self, posture: &Posture, now: Timestamp) -> Assessment {

@@ -1,0 +1,108 @@
+//! One client connection: whose it is, and whether its certificate is still trusted.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use crate::clock::Timestamp;
+use crate::decision::DenialReason;
+use crate::policy::Subject;
+
+use super::device::Device;
+
+/// The certificate a connection was made with.
+///
+/// TLS resumption restores a certificate without asking the verifier, and a connection may outlive its certificate: trust is
+/// therefore asked again for each connection and each request.
+pub trait Credential: Send + Sync + std::fmt::Debug {
+    /// Whether the certificate is trusted now. Costs an epoch compare while the trust anchors and CRLs stay the same.
+    fn recheck(&self, now: Timestamp) -> Result<(), DenialReason>;
+
+    /// The names that identify it, in the configured order.
+    fn names(&self) -> &[Subject];
+
+    /// The certificate in words for logs: subject and serial number.
+    fn describe(&self) -> &str;
+
+    /// The identity to be made for this certificate when nobody has it; `None` unless its CA enrols automatically.
+    fn enrollment(&self) -> Option<Enrollment>;
+}
+
+/// An identity to be made for a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrollment {
+    /// The identity's id.
+    pub id: String,
+    /// The identity's name.
+    pub name: String,
+    /// The certificate name it is recognised by.
+    pub subject: Subject,
+    /// Its role attributes.
+    pub role_attributes: Vec<Arc<str>>,
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Connection {
+    id: Arc<str>,
+    peer: Option<SocketAddr>,
+    server_name: Option<Arc<str>>,
+    credential: Option<Arc<dyn Credential>>,
+    resolved: ArcSwapOption<Resolved>,
+}
+
+/// Whose connection it is, as one snapshot has it.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) generation: u64,
+    pub(super) device: Result<Arc<Device>, DenialReason>,
+}
+
+impl Connection {
+    /// A connection from `peer` that asked for `server_name` by SNI. Without a credential it can reach nothing.
+    pub fn new(
+        id: impl Into<Arc<str>>,
+        peer: Option<SocketAddr>,
+        server_name: Option<&str>,
+        credential: Option<Arc<dyn Credential>>,
+    ) -> Self {
+        Connection {
+            id: id.into(),
+            peer,
+            server_name: server_name.map(|name| name.to_ascii_lowercase().into()),
+            credential,
+            resolved: ArcSwapOption::empty(),
+        }
+    }
+
+    /// The connection's id, unique in this process.
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// The client's address.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// The server name the client asked for, lower case.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// The certificate.
+    pub fn credential(&self) -> Option<&Arc<dyn Credential>> {
+        self.credential.as_ref()
+    }
+
+    pub(super) fn resolved(&self) -> arc_swap::Guard<Option<Arc<Resolved>>> {
+        self.resolved.load()
+    }
+
+    pub(super) fn resolve(&self, resolved: Resolved) -> Arc<Resolved> {
+        let resolved = Arc::new(resolved);
+        self.resolved.store(Some(Arc::clone(&resolved)));
+        resolved
+    }
+}

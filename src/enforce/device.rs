@@ -1,0 +1,106 @@
+//! One identity's device: its posture, its cached verdicts and its recent failures.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::decision::Failure;
+use crate::decision::cache::VerdictCache;
+use crate::id::IdentityId;
+use crate::limits;
+use crate::posture::Posture;
+
+/// The live state beside one identity.
+#[derive(Debug)]
+pub struct Device {
+    identity: IdentityId,
+    known: ArcSwap<Known>,
+    pub(super) verdicts: VerdictCache,
+    failures: Mutex<Ring>,
+    /// Held while a report is taken in, so that reports of one device follow each other.
+    pub(super) intake: tokio::sync::Mutex<()>,
+}
+
+/// A posture and its number; each accepted report makes a higher one.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The number.
+    pub revision: u64,
+    /// What is known.
+    pub posture: Posture,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    newest_last: VecDeque<Arc<Failure>>,
+    recorded: u64,
+}
+
+impl Device {
+    /// A device of which `posture` is known.
+    pub fn new(identity: IdentityId, posture: Posture) -> Self {
+        Device {
+            identity,
+            known: ArcSwap::from_pointee(Known {
+                revision: 0,
+                posture,
+            }),
+            verdicts: VerdictCache::default(),
+            failures: Mutex::default(),
+            intake: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Whose device it is.
+    pub fn identity(&self) -> &IdentityId {
+        &self.identity
+    }
+
+    /// What is known about it now.
+    pub fn known(&self) -> Guard<Arc<Known>> {
+        self.known.load()
+    }
+
+    /// Replaces what is known; cached verdicts on the old posture no longer count.
+    pub(super) fn learn(&self, posture: Posture) {
+        self.known.rcu(|known| Known {
+            revision: known.revision.wrapping_add(1),
+            posture: posture.clone(),
+        });
+    }
+
+    /// Adds a failure to the ring and returns the slot it takes on disk.
+    pub(super) fn record(&self, failure: Arc<Failure>) -> u64 {
+        let mut ring = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if ring.newest_last.len() >= limits::FAILURES_PER_IDENTITY_MAX {
+            ring.newest_last.pop_front();
+        }
+        ring.newest_last.push_back(failure);
+        let slot = ring.recorded % limits::FAILURES_PER_IDENTITY_MAX as u64;
+        ring.recorded = ring.recorded.wrapping_add(1);
+        slot
+    }
+
+    /// Puts failures from before a restart back; `stored` is in any order, with the slots they were found in.
+    pub(super) fn restore_failures(&self, mut stored: Vec<(u64, Failure)>) {
+        stored.sort_by_key(|(_, failure)| failure.when);
+        let next = stored.last().map_or(0, |(slot, _)| slot.wrapping_add(1));
+        let surplus = stored
+            .len()
+            .saturating_sub(limits::FAILURES_PER_IDENTITY_MAX);
+        let mut ring = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.newest_last = stored
+            .into_iter()
+            .skip(surplus)
+            .map(|(_, failure)| Arc::new(failure))
+            .collect();
+        ring.recorded = next;
+    }
+
+    /// The last failures, oldest first.
+    pub fn failures(&self) -> Vec<Arc<Failure>> {
+        let ring = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.newest_last.iter().cloned().collect()
+    }
+}

@@ -1,0 +1,441 @@
+//! The enforcer: the one object that knows what is in force and answers for it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use dashmap::DashMap;
+
+use crate::clock::{SharedClock, Stopwatch, Timestamp};
+use crate::decision::cache::Basis;
+use crate::decision::{DenialReason, Failure, Verdict, engine};
+use crate::id::IdentityId;
+use crate::limits;
+use crate::policy::compile::{CompileError, compile};
+use crate::policy::objects::{Identity, Meta, Objects, Origin};
+use crate::policy::snapshot::{ServiceIndex, Snapshot};
+use crate::posture::Posture;
+use crate::posture::report::{Report, ReportError};
+use crate::store::{Store, StoreError, Table};
+use crate::telemetry::Metrics;
+
+use super::connection::{Connection, Enrollment, Resolved};
+use super::device::Device;
+use super::failures;
+use super::published::Published;
+
+/// What is in force: policy, devices, failures. Shared by every listener of a gateway.
+#[derive(Debug)]
+pub struct Enforcer {
+    clock: SharedClock,
+    metrics: Metrics,
+    store: Store,
+    published: ArcSwap<Published>,
+    /// Private to this file: a guard of this map must never be held across an await or a second call.
+    devices: DashMap<IdentityId, Arc<Device>>,
+    sources: Mutex<Sources>,
+}
+
+/// Where the objects of the next snapshot come from.
+#[derive(Debug, Default)]
+struct Sources {
+    generation: u64,
+    files: Objects,
+    stored: Objects,
+}
+
+/// Why a posture report was not taken in. The earlier posture stays.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportRefused {
+    /// The report breaks a bound.
+    #[error("posture report refused: {0}")]
+    Invalid(#[from] ReportError),
+    /// It could not be made durable.
+    #[error("posture report not stored: {0}")]
+    Unavailable(#[from] StoreError),
+}
+
+/// What a restart found in the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Devices whose posture came back.
+    pub postures: usize,
+    /// Failure records that came back.
+    pub failures: usize,
+    /// Objects that came back.
+    pub objects: usize,
+    /// Records that could not be read and were left where they are.
+    pub unreadable: usize,
+}
+
+impl Enforcer {
+    /// An enforcer that denies everything until a policy is published.
+    pub fn new(clock: SharedClock, metrics: Metrics, store: Store) -> Arc<Self> {
+        let published = Published::new(Snapshot::deny_all(), &metrics);
+        Arc::new(Enforcer {
+            clock,
+            metrics,
+            store,
+            published: ArcSwap::new(published),
+            devices: DashMap::new(),
+            sources: Mutex::default(),
+        })
+    }
+
+    /// The clock everything here goes by.
+    pub fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
+    /// The gateway's metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What is in force now. Take it once for a request: positions of services belong to it.
+    pub fn published(&self) -> Guard<Arc<Published>> {
+        self.published.load()
+    }
+
+    /// The device of an identity, if it ever connected or reported.
+    pub fn device(&self, identity: &IdentityId) -> Option<Arc<Device>> {
+        self.devices.get(identity).map(|device| Arc::clone(&device))
+    }
+}
+
+/// Policy.
+impl Enforcer {
+    /// Puts the objects of the policy files into force beside those made through the API.
+    ///
+    /// Returns the new snapshot's generation. On error nothing changes: the snapshot in force stays.
+    pub fn publish_files(&self, files: Objects) -> Result<u64, Vec<CompileError>> {
+        self.republish(|sources| sources.files = files)
+    }
+
+    /// Compiles the sources as changed by `change` and swaps the result in, or leaves everything as it was.
+    fn republish(&self, change: impl FnOnce(&mut Sources)) -> Result<u64, Vec<CompileError>> {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = Sources {
+            generation: sources.generation.saturating_add(1),
+            files: sources.files.clone(),
+            stored: sources.stored.clone(),
+        };
+        change(&mut changed);
+        let snapshot = compile(merged(&changed), changed.generation)?;
+        *sources = changed;
+        self.metrics
+            .snapshot_generation
+            .set(i64::try_from(sources.generation).unwrap_or(i64::MAX));
+        self.metrics
+            .snapshot_identities
+            .set(i64::try_from(snapshot.objects().identities.len()).unwrap_or(i64::MAX));
+        self.forget_departed(&snapshot);
+        self.published
+            .store(Published::new(snapshot, &self.metrics));
+        Ok(sources.generation)
+    }
+
+    /// Lets go of devices whose identity left the policy, once there are many; their posture stays in the store.
+    fn forget_departed(&self, snapshot: &Snapshot) {
+        let kept = snapshot
+            .objects()
+            .identities
+            .len()
+            .saturating_add(limits::DEPARTED_DEVICES_MAX);
+        if self.devices.len() > kept {
+            self.devices
+                .retain(|identity, _| snapshot.find_identity(identity).is_some());
+        }
+        self.metrics
+            .devices
+            .set(i64::try_from(self.devices.len()).unwrap_or(i64::MAX));
+    }
+}
+
+/// Files win over what was made through the API: an operator who writes an object down means it.
+fn merged(sources: &Sources) -> Objects {
+    let mut objects = sources.stored.clone();
+    objects.identities.extend(sources.files.identities.clone());
+    objects.services.extend(sources.files.services.clone());
+    objects.policies.extend(sources.files.policies.clone());
+    objects.checks.extend(sources.files.checks.clone());
+    objects
+}
+
+/// Decisions.
+impl Enforcer {
+    /// Whose connection this is, trust included. Asked at admission and again with each request.
+    pub fn identify(
+        &self,
+        published: &Published,
+        connection: &Connection,
+    ) -> Result<Arc<Device>, DenialReason> {
+        self.resolve(published, connection, self.clock.now())?
+            .device
+            .clone()
+    }
+
+    /// Whether the connection may come in at all: somebody known and trusted who can reach at least one service.
+    pub async fn admit(&self, connection: &Connection) -> Result<Arc<Device>, DenialReason> {
+        let first = self.admission(connection);
+        let enrollable = connection
+            .credential()
+            .and_then(|credential| credential.enrollment());
+        match (first, enrollable) {
+            (Err(DenialReason::UnknownIdentity), Some(enrollment)) => {
+                self.enroll(enrollment).await?;
+                self.admission(connection)
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    fn admission(&self, connection: &Connection) -> Result<Arc<Device>, DenialReason> {
+        let published = self.published();
+        let device = self.identify(&published, connection)?;
+        let snapshot = published.snapshot();
+        let position = snapshot
+            .find_identity(device.identity())
+            .ok_or(DenialReason::UnknownIdentity)?;
+        if snapshot.reaches_anything(position) {
+            Ok(device)
+        } else {
+            Err(DenialReason::NoPolicy)
+        }
+    }
+
+    /// May this connection reach this service of `published` now?
+    ///
+    /// The certificate's trust, the identity it belongs to and the posture are looked at every time; a verdict is taken from
+    /// the cache while all three and the time allow it. A hit takes no lock and allocates nothing.
+    pub fn decide(
+        &self,
+        published: &Published,
+        connection: &Connection,
+        service: ServiceIndex,
+    ) -> Verdict {
+        let started = Stopwatch::start();
+        let now = self.clock.now();
+        let verdict = match self.resolve(published, connection, now) {
+            Ok(resolved) => match &resolved.device {
+                Ok(device) => self.verdict(published.snapshot(), device, service, now),
+                Err(reason) => Err(self.unasked(published, *reason, service)),
+            },
+            Err(reason) => Err(self.unasked(published, reason, service)),
+        };
+        if let Some(counters) = published.counters(service) {
+            match &verdict {
+                Ok(_) => counters.allow(),
+                Err(denial) => counters.deny(denial.reason),
+            }
+        }
+        self.metrics.decision_seconds.observe(started.seconds());
+        verdict
+    }
+
+    /// The verdict for a device, from the cache or by evaluation. Re-decisions of live work ask this too.
+    pub fn verdict(
+        &self,
+        snapshot: &Snapshot,
+        device: &Device,
+        service: ServiceIndex,
+        now: Timestamp,
+    ) -> Verdict {
+        let known = device.known();
+        let basis = Basis {
+            generation: snapshot.generation(),
+            revision: known.revision,
+        };
+        if let Some(verdict) = device.verdicts.find(basis, service, now) {
+            self.metrics.verdict_cache_hits.inc();
+            return verdict;
+        }
+        self.metrics.verdict_cache_misses.inc();
+        if let Some(newest) = known.posture.newest_fact() {
+            self.metrics
+                .posture_age_seconds
+                .observe(now.since(newest).as_secs_f64());
+        }
+        let decision = engine::decide(snapshot, device.identity(), service, &known.posture, now);
+        let verdict: Verdict = decision.map(Arc::new).map_err(Arc::new);
+        device.verdicts.store(basis, service, verdict.clone());
+        verdict
+    }
+
+    /// A denial for which no posture was asked.
+    fn unasked(
+        &self,
+        published: &Published,
+        reason: DenialReason,
+        service: ServiceIndex,
+    ) -> Arc<crate::decision::Denial> {
+        let service = published
+            .snapshot()
+            .service(service)
+            .map(|service| service.id.clone());
+        Arc::new(engine::refusal(published.snapshot(), reason, None, service))
+    }
+
+    fn resolve(
+        &self,
+        published: &Published,
+        connection: &Connection,
+        now: Timestamp,
+    ) -> Result<Arc<Resolved>, DenialReason> {
+        let credential = connection.credential().ok_or(DenialReason::NoIdentity)?;
+        credential.recheck(now)?;
+        let snapshot = published.snapshot();
+        if let Some(resolved) = connection.resolved().as_ref()
+            && resolved.generation == snapshot.generation()
+        {
+            return Ok(Arc::clone(resolved));
+        }
+        let device = if !snapshot.is_loaded() {
+            Err(DenialReason::NoSnapshot)
+        } else {
+            match snapshot.identify(credential.names()) {
+                None => Err(DenialReason::UnknownIdentity),
+                Some(identity) if identity.disabled => Err(DenialReason::IdentityDisabled),
+                Some(identity) => Ok(self.device_of(&identity.id)),
+            }
+        };
+        Ok(connection.resolve(Resolved {
+            generation: snapshot.generation(),
+            device,
+        }))
+    }
+
+    /// The device of an identity of the snapshot; made when first seen.
+    fn device_of(&self, identity: &IdentityId) -> Arc<Device> {
+        if let Some(device) = self.device(identity) {
+            return device;
+        }
+        let device = self
+            .devices
+            .entry(identity.clone())
+            .or_insert_with(|| Arc::new(Device::new(identity.clone(), Posture::default())));
+        Arc::clone(&device)
+    }
+}
+
+/// Posture and failures.
+impl Enforcer {
+    /// Takes a posture report in: all of it, durable before this returns, and in force at once.
+    ///
+    /// `device` must be the reporter's own.
+    pub async fn report(&self, device: &Device, report: &Report) -> Result<(), ReportRefused> {
+        let _in_turn = device.intake.lock().await;
+        let posture = device.known().posture.apply(report)?;
+        self.store
+            .put(Table::Postures, device.identity().as_str(), &posture)
+            .await?;
+        device.learn(posture);
+        Ok(())
+    }
+
+    /// Keeps a failure in its identity's ring, and on disk as soon as the store gets to it.
+    pub fn record(&self, failure: Failure) {
+        let device = self.device_of(&failure.identity);
+        let published = self.published();
+        for failed in failure.policies.iter().flat_map(|policy| &policy.checks) {
+            let position = published
+                .snapshot()
+                .find_check(&failed.check.id)
+                .map_or(usize::MAX, |found| found.position());
+            let kind = failed.check.predicate.kind();
+            self.metrics
+                .check_failed(position, &failed.check.name, kind, failed.verdict.code());
+        }
+        let failure = Arc::new(failure);
+        let slot = device.record(Arc::clone(&failure));
+        let key = failures::key(device.identity(), slot);
+        if let Err(error) = self.store.put_later(Table::Failures, &key, &*failure) {
+            self.metrics.failures_dropped.inc();
+            tracing::warn!(%error, "a failure record is kept in memory only");
+        }
+    }
+}
+
+/// Enrolment and restart.
+impl Enforcer {
+    /// Makes an identity for a certificate of a CA that enrols automatically.
+    async fn enroll(&self, enrollment: Enrollment) -> Result<(), DenialReason> {
+        let now = self.clock.now();
+        let identity = Arc::new(Identity {
+            id: IdentityId::new(enrollment.id),
+            name: enrollment.name.into(),
+            subjects: vec![enrollment.subject],
+            role_attributes: enrollment.role_attributes,
+            disabled: false,
+            meta: Meta {
+                created_at: now,
+                updated_at: now,
+                tags: serde_json::Map::new(),
+                origin: Origin::Enrolled,
+            },
+        });
+        let key = format!("identity/{}", identity.id);
+        let stored = self.store.put(Table::Objects, &key, &*identity).await;
+        if let Err(error) = stored {
+            tracing::error!(%error, identity = %identity.id, "identity not enrolled: it could not be stored");
+            return Err(DenialReason::UnknownIdentity);
+        }
+        let published = self.republish(|sources| {
+            sources
+                .stored
+                .identities
+                .insert(identity.id.clone(), Arc::clone(&identity));
+        });
+        match published {
+            Ok(generation) => {
+                tracing::info!(identity = %identity.id, name = %identity.name, generation, "identity enrolled");
+                Ok(())
+            }
+            Err(errors) => {
+                let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                tracing::error!(identity = %identity.id, ?errors, "identity not enrolled");
+                if let Err(error) = self.store.delete_later(Table::Objects, &key) {
+                    tracing::warn!(%error, "a refused enrolment could not be removed from the store");
+                }
+                Err(DenialReason::UnknownIdentity)
+            }
+        }
+    }
+
+    /// Brings back postures, failures and stored objects. Blocks; call it before serving.
+    ///
+    /// Records that cannot be read are skipped and logged: an unknown posture passes nothing.
+    pub fn restore(&self) -> Result<Restored, StoreError> {
+        let mut restored = Restored::default();
+        let postures = self.store.load_all::<Posture>(Table::Postures)?;
+        let mut skipped = postures.skipped;
+        for (identity, posture) in postures.records {
+            let identity = IdentityId::from(identity.as_str());
+            self.devices
+                .insert(identity.clone(), Arc::new(Device::new(identity, posture)));
+            restored.postures += 1;
+        }
+        let stored = self.store.load_all::<Failure>(Table::Failures)?;
+        skipped.extend(stored.skipped);
+        for (identity, ring) in failures::rings(stored.records) {
+            restored.failures += ring.len();
+            self.device_of(&identity).restore_failures(ring);
+        }
+        let identities = self
+            .store
+            .load_prefixed::<Identity>(Table::Objects, "identity/")?;
+        skipped.extend(identities.skipped);
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, identity) in identities.records {
+            sources
+                .stored
+                .identities
+                .insert(identity.id.clone(), Arc::new(identity));
+            restored.objects += 1;
+        }
+        restored.unreadable = skipped.len();
+        for error in skipped {
+            tracing::error!(%error, "a stored record cannot be read and is left out");
+        }
+        Ok(restored)
+    }
+}

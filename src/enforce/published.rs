@@ -1,0 +1,36 @@
+//! The snapshot in force, with the metric handles that belong to its positions.
+
+use std::sync::Arc;
+
+use crate::policy::snapshot::{ServiceIndex, Snapshot};
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::DecisionCounters;
+
+/// A snapshot as it is in force.
+#[derive(Debug)]
+pub struct Published {
+    snapshot: Snapshot,
+    counters: Vec<DecisionCounters>,
+}
+
+impl Published {
+    /// Resolves the metric handles of a snapshot.
+    pub fn new(snapshot: Snapshot, metrics: &Metrics) -> Arc<Self> {
+        let counters = snapshot
+            .services()
+            .enumerate()
+            .map(|(position, service)| metrics.decision_counters(position, &service.name))
+            .collect();
+        Arc::new(Published { snapshot, counters })
+    }
+
+    /// The snapshot.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The decision counters of one of the snapshot's services.
+    pub fn counters(&self, service: ServiceIndex) -> Option<&DecisionCounters> {
+        self.counters.get(service.position())
+    }
+}

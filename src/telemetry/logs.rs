@@ -1,0 +1,49 @@
+//! Log output: one line per event, as JSON for machines or aligned for people.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// Aligned and, on a terminal, coloured.
+    Pretty,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter does not parse.
+    #[error("log filter `{filter}` cannot be read")]
+    Filter {
+        /// The filter as given.
+        filter: String,
+        /// What is wrong with it.
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// Something else in the process already receives logs.
+    #[error("log output is already taken")]
+    Taken(#[from] TryInitError),
+}
+
+/// Sends every log line of the process to standard error, Pingora's included.
+///
+/// `filter` is in `tracing_subscriber::EnvFilter` syntax, for example `info,postern=debug`.
+pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
+    let env_filter = EnvFilter::try_new(filter).map_err(|source| LogError::Filter {
+        filter: filter.to_owned(),
+        source,
+    })?;
+    let registry = tracing_subscriber::registry().with(env_filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        Format::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
+        Format::Pretty => registry.with(lines.compact()).try_init()?,
+    }
+    Ok(())
+}

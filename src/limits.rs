@@ -56,3 +56,7 @@ pub const STORE_CACHE_BYTES: usize = 64 * 1024 * 1024;
 pub const STORE_REOPEN_PAUSE_FACTOR: u32 = 10;
 /// Files a data directory may hold that were moved aside at the same millisecond.
 pub const STORE_ASIDE_NAMES_MAX: usize = 100;
+/// Most findings one look over a policy reports.
+pub const LINT_FINDINGS_MAX: usize = 1000;
+/// Most identity selections one look over a policy tries.
+pub const LINT_COMPARISONS_MAX: usize = 20_000_000;

@@ -44,21 +44,14 @@ impl VerdictCache {
     pub fn find(&self, basis: Basis, service: ServiceIndex, now: Timestamp) -> Option<Verdict> {
         let table = self.table.load();
         let table = table.as_ref().filter(|table| table.basis == basis)?;
-        table
-            .verdicts
-            .get(&service)
-            .filter(|verdict| now < valid_until(verdict))
-            .cloned()
+        table.verdicts.get(&service).filter(|verdict| now < valid_until(verdict)).cloned()
     }
 
     /// Keeps a verdict. A table of another basis is forgotten; a full one starts afresh.
     pub fn store(&self, basis: Basis, service: ServiceIndex, verdict: Verdict) {
         let known = self.table.load();
         let mut verdicts = match known.as_ref() {
-            Some(table)
-                if table.basis == basis
-                    && table.verdicts.len() < limits::VERDICTS_PER_IDENTITY_MAX =>
-            {
+            Some(table) if table.basis == basis && table.verdicts.len() < limits::VERDICTS_PER_IDENTITY_MAX => {
                 table.verdicts.clone()
             }
             _ => HashMap::new(),

@@ -86,12 +86,7 @@ fn evaluate(
         return refuse(DenialReason::UnknownService);
     };
 
-    let mut questioner = Questioner {
-        snapshot,
-        posture,
-        now,
-        answered: Vec::new(),
-    };
+    let mut questioner = Questioner { snapshot, posture, now, answered: Vec::new() };
     let mut linked = false;
     for (_, policy) in snapshot.dial_policies(asker, service) {
         linked = true;
@@ -99,22 +94,13 @@ fn evaluate(
         if answer.outcome.is_pass() {
             let policy = Arc::clone(policy.object());
             let generation = snapshot.generation();
-            return Ok(Permit::new(
-                Arc::clone(who),
-                Arc::clone(target),
-                policy,
-                generation,
-                answer.valid_until,
-            ));
+            return Ok(Permit::new(Arc::clone(who), Arc::clone(target), policy, generation, answer.valid_until));
         }
     }
     if !linked {
         return refuse(DenialReason::NoPolicy);
     }
-    let policies = snapshot
-        .dial_policies(asker, service)
-        .map(|(_, policy)| questioner.failed_policy(policy))
-        .collect();
+    let policies = snapshot.dial_policies(asker, service).map(|(_, policy)| questioner.failed_policy(policy)).collect();
     Err(Denial {
         reason: DenialReason::PostureFailed,
         identity: Some(identity.clone()),
@@ -153,14 +139,8 @@ impl Questioner<'_> {
 
     /// All checks and the expression, joined by AND.
     fn policy(&mut self, policy: &CompiledPolicy) -> Assessment {
-        let checks = policy
-            .checks()
-            .iter()
-            .map(|slot| self.slot(slot))
-            .collect::<Vec<_>>();
-        let expression = policy
-            .expression()
-            .map(|expression| self.expression(expression));
+        let checks = policy.checks().iter().map(|slot| self.slot(slot)).collect::<Vec<_>>();
+        let expression = policy.expression().map(|expression| self.expression(expression));
         every(checks.into_iter().chain(expression))
     }
 
@@ -168,17 +148,11 @@ impl Questioner<'_> {
         match expression {
             Expression::Check(slot) => self.slot(slot),
             Expression::All(parts) => {
-                let answers = parts
-                    .iter()
-                    .map(|part| self.expression(part))
-                    .collect::<Vec<_>>();
+                let answers = parts.iter().map(|part| self.expression(part)).collect::<Vec<_>>();
                 every(answers)
             }
             Expression::Any(parts) => {
-                let answers = parts
-                    .iter()
-                    .map(|part| self.expression(part))
-                    .collect::<Vec<_>>();
+                let answers = parts.iter().map(|part| self.expression(part)).collect::<Vec<_>>();
                 some(answers)
             }
             Expression::Not(part) => {
@@ -190,11 +164,7 @@ impl Questioner<'_> {
 
     /// The first moment at which any answer given so far could change.
     fn earliest_change(&self) -> Timestamp {
-        self.answered
-            .iter()
-            .map(|(_, answer)| answer.valid_until)
-            .min()
-            .unwrap_or(Timestamp::MAX)
+        self.answered.iter().map(|(_, answer)| answer.valid_until).min().unwrap_or(Timestamp::MAX)
     }
 
     fn failed_policy(&mut self, policy: &CompiledPolicy) -> FailedPolicy {
@@ -214,35 +184,20 @@ impl Questioner<'_> {
                 checks.push(failed);
             }
         }
-        FailedPolicy {
-            id: policy.object().id.clone(),
-            name: Arc::clone(&policy.object().name),
-            checks,
-        }
+        FailedPolicy { id: policy.object().id.clone(), name: Arc::clone(&policy.object().name), checks }
     }
 
     /// Leaves that keep the expression from being what is `wanted`.
-    fn blocking(
-        &mut self,
-        expression: &Expression<CheckSlot>,
-        wanted: bool,
-        found: &mut Vec<CheckSlot>,
-    ) {
+    fn blocking(&mut self, expression: &Expression<CheckSlot>, wanted: bool, found: &mut Vec<CheckSlot>) {
         let answer = self.expression(expression).outcome;
-        let satisfied = if wanted {
-            answer.is_pass()
-        } else {
-            matches!(answer, Outcome::Fail(_))
-        };
+        let satisfied = if wanted { answer.is_pass() } else { matches!(answer, Outcome::Fail(_)) };
         if satisfied {
             return;
         }
         match expression {
             Expression::Check(slot) => found.push(slot.clone()),
             Expression::All(parts) | Expression::Any(parts) => {
-                parts
-                    .iter()
-                    .for_each(|part| self.blocking(part, wanted, found));
+                parts.iter().for_each(|part| self.blocking(part, wanted, found));
             }
             Expression::Not(part) => self.blocking(part, !wanted, found),
         }
@@ -276,12 +231,7 @@ fn missing_check(name: &Arc<str>, verdict: FailedVerdict) -> FailedCheck {
         max_age: None,
         remediation: None,
     };
-    FailedCheck {
-        check: Arc::new(check),
-        verdict,
-        observed: Observed::Nothing,
-        observed_at: None,
-    }
+    FailedCheck { check: Arc::new(check), verdict, observed: Observed::Nothing, observed_at: None }
 }
 
 /// Kleene AND: a fail wins over no result, no result over a pass. Holds until any part may change.
@@ -308,18 +258,14 @@ fn some(answers: impl IntoIterator<Item = Assessment>) -> Assessment {
             Some(known) => {
                 let outcome = match (known.outcome, answer.outcome) {
                     (Outcome::Pass, _) | (_, Outcome::Pass) => Outcome::Pass,
-                    (Outcome::NoResult(reason), _) | (_, Outcome::NoResult(reason)) => {
-                        Outcome::NoResult(reason)
-                    }
+                    (Outcome::NoResult(reason), _) | (_, Outcome::NoResult(reason)) => Outcome::NoResult(reason),
                     (Outcome::Fail(reason), Outcome::Fail(_)) => Outcome::Fail(reason),
                 };
                 Assessment::until(outcome, known.valid_until.min(answer.valid_until))
             }
         });
     }
-    joined.unwrap_or(Assessment::lasting(Outcome::NoResult(
-        NoResultReason::Unsatisfiable,
-    )))
+    joined.unwrap_or(Assessment::lasting(Outcome::NoResult(NoResultReason::Unsatisfiable)))
 }
 
 #[cfg(test)]

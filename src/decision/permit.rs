@@ -27,13 +27,7 @@ impl Permit {
         generation: u64,
         valid_until: Timestamp,
     ) -> Self {
-        Permit {
-            identity,
-            service,
-            policy,
-            generation,
-            valid_until,
-        }
+        Permit { identity, service, policy, generation, valid_until }
     }
 
     /// Who may pass.

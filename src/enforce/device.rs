@@ -42,10 +42,7 @@ impl Device {
     pub fn new(identity: IdentityId, posture: Posture) -> Self {
         Device {
             identity,
-            known: ArcSwap::from_pointee(Known {
-                revision: 0,
-                posture,
-            }),
+            known: ArcSwap::from_pointee(Known { revision: 0, posture }),
             verdicts: VerdictCache::default(),
             failures: Mutex::default(),
             intake: tokio::sync::Mutex::default(),
@@ -64,10 +61,7 @@ impl Device {
 
     /// Replaces what is known; cached verdicts on the old posture no longer count.
     pub(super) fn learn(&self, posture: Posture) {
-        self.known.rcu(|known| Known {
-            revision: known.revision.wrapping_add(1),
-            posture: posture.clone(),
-        });
+        self.known.rcu(|known| Known { revision: known.revision.wrapping_add(1), posture: posture.clone() });
     }
 
     /// Adds a failure to the ring and returns the slot it takes on disk.
@@ -86,15 +80,9 @@ impl Device {
     pub(super) fn restore_failures(&self, mut stored: Vec<(u64, Failure)>) {
         stored.sort_by_key(|(_, failure)| failure.when);
         let next = stored.last().map_or(0, |(slot, _)| slot.wrapping_add(1));
-        let surplus = stored
-            .len()
-            .saturating_sub(limits::FAILURES_PER_IDENTITY_MAX);
+        let surplus = stored.len().saturating_sub(limits::FAILURES_PER_IDENTITY_MAX);
         let mut ring = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.newest_last = stored
-            .into_iter()
-            .skip(surplus)
-            .map(|(_, failure)| Arc::new(failure))
-            .collect();
+        ring.newest_last = stored.into_iter().skip(surplus).map(|(_, failure)| Arc::new(failure)).collect();
         ring.recorded = next;
     }
 

@@ -122,32 +122,20 @@ impl Enforcer {
         change(&mut changed);
         let snapshot = compile(merged(&changed), changed.generation)?;
         *sources = changed;
-        self.metrics
-            .snapshot_generation
-            .set(i64::try_from(sources.generation).unwrap_or(i64::MAX));
-        self.metrics
-            .snapshot_identities
-            .set(i64::try_from(snapshot.objects().identities.len()).unwrap_or(i64::MAX));
+        self.metrics.snapshot_generation.set(i64::try_from(sources.generation).unwrap_or(i64::MAX));
+        self.metrics.snapshot_identities.set(i64::try_from(snapshot.objects().identities.len()).unwrap_or(i64::MAX));
         self.forget_departed(&snapshot);
-        self.published
-            .store(Published::new(snapshot, &self.metrics));
+        self.published.store(Published::new(snapshot, &self.metrics));
         Ok(sources.generation)
     }
 
     /// Lets go of devices whose identity left the policy, once there are many; their posture stays in the store.
     fn forget_departed(&self, snapshot: &Snapshot) {
-        let kept = snapshot
-            .objects()
-            .identities
-            .len()
-            .saturating_add(limits::DEPARTED_DEVICES_MAX);
+        let kept = snapshot.objects().identities.len().saturating_add(limits::DEPARTED_DEVICES_MAX);
         if self.devices.len() > kept {
-            self.devices
-                .retain(|identity, _| snapshot.find_identity(identity).is_some());
+            self.devices.retain(|identity, _| snapshot.find_identity(identity).is_some());
         }
-        self.metrics
-            .devices
-            .set(i64::try_from(self.devices.len()).unwrap_or(i64::MAX));
+        self.metrics.devices.set(i64::try_from(self.devices.len()).unwrap_or(i64::MAX));
     }
 }
 
@@ -164,22 +152,14 @@ fn merged(sources: &Sources) -> Objects {
 /// Decisions.
 impl Enforcer {
     /// Whose connection this is, trust included. Asked at admission and again with each request.
-    pub fn identify(
-        &self,
-        published: &Published,
-        connection: &Connection,
-    ) -> Result<Arc<Device>, DenialReason> {
-        self.resolve(published, connection, self.clock.now())?
-            .device
-            .clone()
+    pub fn identify(&self, published: &Published, connection: &Connection) -> Result<Arc<Device>, DenialReason> {
+        self.resolve(published, connection, self.clock.now())?.device.clone()
     }
 
     /// Whether the connection may come in at all: somebody known and trusted who can reach at least one service.
     pub async fn admit(&self, connection: &Connection) -> Result<Arc<Device>, DenialReason> {
         let first = self.admission(connection);
-        let enrollable = connection
-            .credential()
-            .and_then(|credential| credential.enrollment());
+        let enrollable = connection.credential().and_then(|credential| credential.enrollment());
         match (first, enrollable) {
             (Err(DenialReason::UnknownIdentity), Some(enrollment)) => {
                 self.enroll(enrollment).await?;
@@ -193,26 +173,15 @@ impl Enforcer {
         let published = self.published();
         let device = self.identify(&published, connection)?;
         let snapshot = published.snapshot();
-        let position = snapshot
-            .find_identity(device.identity())
-            .ok_or(DenialReason::UnknownIdentity)?;
-        if snapshot.reaches_anything(position) {
-            Ok(device)
-        } else {
-            Err(DenialReason::NoPolicy)
-        }
+        let position = snapshot.find_identity(device.identity()).ok_or(DenialReason::UnknownIdentity)?;
+        if snapshot.reaches_anything(position) { Ok(device) } else { Err(DenialReason::NoPolicy) }
     }
 
     /// May this connection reach this service of `published` now?
     ///
     /// The certificate's trust, the identity it belongs to and the posture are looked at every time; a verdict is taken from
     /// the cache while all three and the time allow it. A hit takes no lock and allocates nothing.
-    pub fn decide(
-        &self,
-        published: &Published,
-        connection: &Connection,
-        service: ServiceIndex,
-    ) -> Verdict {
+    pub fn decide(&self, published: &Published, connection: &Connection, service: ServiceIndex) -> Verdict {
         let started = Stopwatch::start();
         let now = self.clock.now();
         let verdict = match self.resolve(published, connection, now) {
@@ -233,27 +202,16 @@ impl Enforcer {
     }
 
     /// The verdict for a device, from the cache or by evaluation. Re-decisions of live work ask this too.
-    pub fn verdict(
-        &self,
-        snapshot: &Snapshot,
-        device: &Device,
-        service: ServiceIndex,
-        now: Timestamp,
-    ) -> Verdict {
+    pub fn verdict(&self, snapshot: &Snapshot, device: &Device, service: ServiceIndex, now: Timestamp) -> Verdict {
         let known = device.known();
-        let basis = Basis {
-            generation: snapshot.generation(),
-            revision: known.revision,
-        };
+        let basis = Basis { generation: snapshot.generation(), revision: known.revision };
         if let Some(verdict) = device.verdicts.find(basis, service, now) {
             self.metrics.verdict_cache_hits.inc();
             return verdict;
         }
         self.metrics.verdict_cache_misses.inc();
         if let Some(newest) = known.posture.newest_fact() {
-            self.metrics
-                .posture_age_seconds
-                .observe(now.since(newest).as_secs_f64());
+            self.metrics.posture_age_seconds.observe(now.since(newest).as_secs_f64());
         }
         let decision = engine::decide(snapshot, device.identity(), service, &known.posture, now);
         let verdict: Verdict = decision.map(Arc::new).map_err(Arc::new);
@@ -268,10 +226,7 @@ impl Enforcer {
         reason: DenialReason,
         service: ServiceIndex,
     ) -> Arc<crate::decision::Denial> {
-        let service = published
-            .snapshot()
-            .service(service)
-            .map(|service| service.id.clone());
+        let service = published.snapshot().service(service).map(|service| service.id.clone());
         Arc::new(engine::refusal(published.snapshot(), reason, None, service))
     }
 
@@ -298,10 +253,7 @@ impl Enforcer {
                 Some(identity) => Ok(self.device_of(&identity.id)),
             }
         };
-        Ok(connection.resolve(Resolved {
-            generation: snapshot.generation(),
-            device,
-        }))
+        Ok(connection.resolve(Resolved { generation: snapshot.generation(), device }))
     }
 
     /// The device of an identity of the snapshot; made when first seen.
@@ -325,9 +277,7 @@ impl Enforcer {
     pub async fn report(&self, device: &Device, report: &Report) -> Result<(), ReportRefused> {
         let _in_turn = device.intake.lock().await;
         let posture = device.known().posture.apply(report)?;
-        self.store
-            .put(Table::Postures, device.identity().as_str(), &posture)
-            .await?;
+        self.store.put(Table::Postures, device.identity().as_str(), &posture).await?;
         device.learn(posture);
         Ok(())
     }
@@ -337,13 +287,10 @@ impl Enforcer {
         let device = self.device_of(&failure.identity);
         let published = self.published();
         for failed in failure.policies.iter().flat_map(|policy| &policy.checks) {
-            let position = published
-                .snapshot()
-                .find_check(&failed.check.id)
-                .map_or(usize::MAX, |found| found.position());
+            let position =
+                published.snapshot().find_check(&failed.check.id).map_or(usize::MAX, |found| found.position());
             let kind = failed.check.predicate.kind();
-            self.metrics
-                .check_failed(position, &failed.check.name, kind, failed.verdict.code());
+            self.metrics.check_failed(position, &failed.check.name, kind, failed.verdict.code());
         }
         let failure = Arc::new(failure);
         let slot = device.record(Arc::clone(&failure));
@@ -366,12 +313,7 @@ impl Enforcer {
             subjects: vec![enrollment.subject],
             role_attributes: enrollment.role_attributes,
             disabled: false,
-            meta: Meta {
-                created_at: now,
-                updated_at: now,
-                tags: serde_json::Map::new(),
-                origin: Origin::Enrolled,
-            },
+            meta: Meta { created_at: now, updated_at: now, tags: serde_json::Map::new(), origin: Origin::Enrolled },
         });
         let key = format!("identity/{}", identity.id);
         let stored = self.store.put(Table::Objects, &key, &*identity).await;
@@ -380,10 +322,7 @@ impl Enforcer {
             return Err(DenialReason::UnknownIdentity);
         }
         let published = self.republish(|sources| {
-            sources
-                .stored
-                .identities
-                .insert(identity.id.clone(), Arc::clone(&identity));
+            sources.stored.identities.insert(identity.id.clone(), Arc::clone(&identity));
         });
         match published {
             Ok(generation) => {
@@ -410,8 +349,7 @@ impl Enforcer {
         let mut skipped = postures.skipped;
         for (identity, posture) in postures.records {
             let identity = IdentityId::from(identity.as_str());
-            self.devices
-                .insert(identity.clone(), Arc::new(Device::new(identity, posture)));
+            self.devices.insert(identity.clone(), Arc::new(Device::new(identity, posture)));
             restored.postures += 1;
         }
         let stored = self.store.load_all::<Failure>(Table::Failures)?;
@@ -420,16 +358,11 @@ impl Enforcer {
             restored.failures += ring.len();
             self.device_of(&identity).restore_failures(ring);
         }
-        let identities = self
-            .store
-            .load_prefixed::<Identity>(Table::Objects, "identity/")?;
+        let identities = self.store.load_prefixed::<Identity>(Table::Objects, "identity/")?;
         skipped.extend(identities.skipped);
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, identity) in identities.records {
-            sources
-                .stored
-                .identities
-                .insert(identity.id.clone(), Arc::new(identity));
+            sources.stored.identities.insert(identity.id.clone(), Arc::new(identity));
             restored.objects += 1;
         }
         restored.unreadable = skipped.len();

@@ -18,10 +18,7 @@ pub(super) fn rings(records: Vec<(String, Failure)>) -> HashMap<IdentityId, Vec<
             continue;
         };
         let Ok(slot) = slot.parse() else { continue };
-        rings
-            .entry(IdentityId::from(identity))
-            .or_default()
-            .push((slot, failure));
+        rings.entry(IdentityId::from(identity)).or_default().push((slot, failure));
     }
     rings
 }

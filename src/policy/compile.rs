@@ -10,8 +10,8 @@ use super::objects::{Identity, Objects, Origin, PolicyType, ServicePolicy};
 use super::roles::{Role, Semantic};
 use super::routes::Routes;
 use super::snapshot::{
-    AttributeIndex, CheckIndex, CheckSlot, CompiledIdentity, CompiledPolicy, CompiledService,
-    IdentityIndex, PolicyIndex, Selector, ServiceIndex, Snapshot,
+    AttributeIndex, CheckIndex, CheckSlot, CompiledIdentity, CompiledPolicy, CompiledService, IdentityIndex,
+    PolicyIndex, Selector, ServiceIndex, Snapshot,
 };
 
 /// Why a set of objects cannot become a snapshot. One entry for each thing wrong.
@@ -71,11 +71,7 @@ pub enum CompileProblem {
 pub fn compile(objects: Objects, generation: u64) -> Result<Snapshot, Vec<CompileError>> {
     let mut compiler = Compiler::default();
     let identities = compiler.identities(&objects);
-    let checks: Vec<Arc<Check>> = objects
-        .checks
-        .values()
-        .map(|check| Arc::clone(&check.check))
-        .collect();
+    let checks: Vec<Arc<Check>> = objects.checks.values().map(|check| Arc::clone(&check.check)).collect();
     compiler.duplicate_check_names(&objects);
     let routes = compiler.routes(&objects);
     let mut policies = compiler.policies(&objects);
@@ -100,13 +96,8 @@ pub fn compile(objects: Objects, generation: u64) -> Result<Snapshot, Vec<Compil
 }
 
 /// Keys to their positions in a sorted map.
-fn positions<K: std::hash::Hash + Eq, I>(
-    keys: impl Iterator<Item = K>,
-    index: fn(u32) -> I,
-) -> HashMap<K, I> {
-    keys.zip(0u32..)
-        .map(|(key, position)| (key, index(position)))
-        .collect()
+fn positions<K: std::hash::Hash + Eq, I>(keys: impl Iterator<Item = K>, index: fn(u32) -> I) -> HashMap<K, I> {
+    keys.zip(0u32..).map(|(key, position)| (key, index(position))).collect()
 }
 
 #[derive(Default)]
@@ -126,19 +117,8 @@ struct Names {
 }
 
 impl Compiler {
-    fn error(
-        &mut self,
-        kind: &'static str,
-        name: &Arc<str>,
-        origin: &Origin,
-        problem: CompileProblem,
-    ) {
-        self.errors.push(CompileError {
-            kind,
-            name: Arc::clone(name),
-            origin: origin.clone(),
-            problem,
-        });
+    fn error(&mut self, kind: &'static str, name: &Arc<str>, origin: &Origin, problem: CompileProblem) {
+        self.errors.push(CompileError { kind, name: Arc::clone(name), origin: origin.clone(), problem });
     }
 
     fn attribute(&mut self, name: &Arc<str>) -> AttributeIndex {
@@ -147,8 +127,7 @@ impl Compiler {
     }
 
     fn intern(&mut self, names: &[Arc<str>]) -> Box<[AttributeIndex]> {
-        let mut interned: Vec<AttributeIndex> =
-            names.iter().map(|name| self.attribute(name)).collect();
+        let mut interned: Vec<AttributeIndex> = names.iter().map(|name| self.attribute(name)).collect();
         interned.sort_unstable();
         interned.dedup();
         interned.into()
@@ -156,27 +135,19 @@ impl Compiler {
 
     fn identities(&mut self, objects: &Objects) -> Vec<CompiledIdentity> {
         let mut compiled = Vec::with_capacity(objects.identities.len());
-        let mut names: HashMap<&str, &Arc<Identity>> =
-            HashMap::with_capacity(objects.identities.len());
+        let mut names: HashMap<&str, &Arc<Identity>> = HashMap::with_capacity(objects.identities.len());
         for (identity, position) in objects.identities.values().zip(0u32..) {
             if let Some(holder) = names.insert(&identity.name, identity) {
                 let problem = CompileProblem::DuplicateName(holder.id.as_str().into());
                 self.error("identity", &identity.name, &identity.meta.origin, problem);
             }
-            self.entities
-                .identities
-                .insert(Arc::clone(&identity.name), position);
+            self.entities.identities.insert(Arc::clone(&identity.name), position);
             self.claim_subjects(objects, identity, IdentityIndex(position));
             let attributes = self.intern(&identity.role_attributes);
-            compiled.push(CompiledIdentity {
-                object: Arc::clone(identity),
-                attributes,
-            });
+            compiled.push(CompiledIdentity { object: Arc::clone(identity), attributes });
         }
         for (identity, position) in objects.identities.values().zip(0u32..) {
-            self.entities
-                .identities
-                .insert(identity.id.as_str().into(), position);
+            self.entities.identities.insert(identity.id.as_str().into(), position);
         }
         compiled
     }
@@ -192,9 +163,7 @@ impl Compiler {
             let holder = objects.identities.values().nth(holder.position());
             let problem = CompileProblem::DuplicateSubject {
                 subject: subject.to_string(),
-                holder: holder
-                    .map(|identity| Arc::clone(&identity.name))
-                    .unwrap_or_default(),
+                holder: holder.map(|identity| Arc::clone(&identity.name)).unwrap_or_default(),
             };
             self.error("identity", &identity.name, &identity.meta.origin, problem);
         }
@@ -205,21 +174,12 @@ impl Compiler {
         for (check, position) in objects.checks.values().zip(0u32..) {
             if let Some(holder) = names.insert(&check.check.name, check.check.id.as_str()) {
                 let problem = CompileProblem::DuplicateName(holder.into());
-                self.error(
-                    "posture check",
-                    &check.check.name,
-                    &check.meta.origin,
-                    problem,
-                );
+                self.error("posture check", &check.check.name, &check.meta.origin, problem);
             }
-            self.entities
-                .checks
-                .insert(Arc::clone(&check.check.name), position);
+            self.entities.checks.insert(Arc::clone(&check.check.name), position);
         }
         for (check, position) in objects.checks.values().zip(0u32..) {
-            self.entities
-                .checks
-                .insert(check.check.id.as_str().into(), position);
+            self.entities.checks.insert(check.check.id.as_str().into(), position);
         }
     }
 
@@ -231,9 +191,7 @@ impl Compiler {
                 let problem = CompileProblem::DuplicateName(holder.into());
                 self.error("service", &service.name, &service.meta.origin, problem);
             }
-            self.entities
-                .services
-                .insert(Arc::clone(&service.name), position);
+            self.entities.services.insert(Arc::clone(&service.name), position);
             for host in &service.matching.hosts {
                 let prefix = &service.matching.path_prefix;
                 let Err(taken) = routes.insert(host, prefix, ServiceIndex(position)) else {
@@ -243,28 +201,19 @@ impl Compiler {
                 let problem = CompileProblem::DuplicateRoute {
                     host: host.clone(),
                     prefix: prefix.clone(),
-                    holder: holder
-                        .map(|service| Arc::clone(&service.name))
-                        .unwrap_or_default(),
+                    holder: holder.map(|service| Arc::clone(&service.name)).unwrap_or_default(),
                 };
                 self.error("service", &service.name, &service.meta.origin, problem);
             }
         }
         for (service, position) in objects.services.values().zip(0u32..) {
-            self.entities
-                .services
-                .insert(service.id.as_str().into(), position);
+            self.entities.services.insert(service.id.as_str().into(), position);
         }
         routes
     }
 
     fn policies(&mut self, objects: &Objects) -> Vec<CompiledPolicy> {
-        let carriers = carriers(
-            objects
-                .checks
-                .values()
-                .map(|check| check.role_attributes.as_slice()),
-        );
+        let carriers = carriers(objects.checks.values().map(|check| check.role_attributes.as_slice()));
         let mut names: HashMap<&str, &str> = HashMap::new();
         let mut compiled = Vec::with_capacity(objects.policies.len());
         for policy in objects.policies.values() {
@@ -277,9 +226,10 @@ impl Compiler {
                 identities: self.identity_selector(policy),
                 reaches_services: false,
                 checks: self.checks_of(policy, objects.checks.len(), &carriers),
-                expression: policy.expression.as_ref().map(|written| {
-                    written.map(&mut |name| self.check_slot(name.strip_prefix('@').unwrap_or(name)))
-                }),
+                expression: policy
+                    .expression
+                    .as_ref()
+                    .map(|written| written.map(&mut |name| self.check_slot(name.strip_prefix('@').unwrap_or(name)))),
                 object: Arc::clone(policy),
             });
         }
@@ -298,21 +248,14 @@ impl Compiler {
                 self.error("service policy", &policy.name, &policy.meta.origin, problem);
             }
         }
-        if let Some(Err(invalid)) = policy
-            .expression
-            .as_ref()
-            .map(super::expression::Expression::validate)
-        {
+        if let Some(Err(invalid)) = policy.expression.as_ref().map(super::expression::Expression::validate) {
             let problem = CompileProblem::Expression(invalid);
             self.error("service policy", &policy.name, &policy.meta.origin, problem);
         }
     }
 
     fn identity_selector(&mut self, policy: &ServicePolicy) -> Selector {
-        let mut selector = Selector {
-            semantic: Some(policy.semantic),
-            ..Selector::default()
-        };
+        let mut selector = Selector { semantic: Some(policy.semantic), ..Selector::default() };
         let mut entities = Vec::new();
         let mut attributes = Vec::new();
         for role in &policy.identity_roles {
@@ -336,32 +279,13 @@ impl Compiler {
     }
 
     /// Checks selected by the policy's list, and a hole for each `@` that names nothing.
-    fn checks_of(
-        &self,
-        policy: &ServicePolicy,
-        count: usize,
-        carriers: &Carriers<'_>,
-    ) -> Box<[CheckSlot]> {
-        let dangling = policy
-            .posture_check_roles
-            .iter()
-            .filter_map(|role| match role {
-                Role::Entity(name) => Some(self.check_slot(name))
-                    .filter(|slot| matches!(slot, CheckSlot::Dangling(_))),
-                Role::All | Role::Attribute(_) => None,
-            });
-        let known = selected(
-            &policy.posture_check_roles,
-            policy.semantic,
-            count,
-            carriers,
-            &self.entities.checks,
-        );
-        known
-            .into_iter()
-            .map(|position| CheckSlot::Known(CheckIndex(position)))
-            .chain(dangling)
-            .collect()
+    fn checks_of(&self, policy: &ServicePolicy, count: usize, carriers: &Carriers<'_>) -> Box<[CheckSlot]> {
+        let dangling = policy.posture_check_roles.iter().filter_map(|role| match role {
+            Role::Entity(name) => Some(self.check_slot(name)).filter(|slot| matches!(slot, CheckSlot::Dangling(_))),
+            Role::All | Role::Attribute(_) => None,
+        });
+        let known = selected(&policy.posture_check_roles, policy.semantic, count, carriers, &self.entities.checks);
+        known.into_iter().map(|position| CheckSlot::Known(CheckIndex(position))).chain(dangling).collect()
     }
 
     fn services(
@@ -369,12 +293,7 @@ impl Compiler {
         objects: &Objects,
         policies: &mut [CompiledPolicy],
     ) -> (Vec<CompiledService>, Box<[PolicyIndex]>) {
-        let carriers = carriers(
-            objects
-                .services
-                .values()
-                .map(|service| service.role_attributes.as_slice()),
-        );
+        let carriers = carriers(objects.services.values().map(|service| service.role_attributes.as_slice()));
         let mut lists = vec![Vec::new(); objects.services.len()];
         let mut of_every_service = Vec::new();
         for (policy, position) in policies.iter_mut().zip(0u32..) {
@@ -388,28 +307,18 @@ impl Compiler {
                 continue;
             }
             let known = &self.entities.services;
-            for service in selected(
-                &written.service_roles,
-                written.semantic,
-                lists.len(),
-                &carriers,
-                known,
-            ) {
+            for service in selected(&written.service_roles, written.semantic, lists.len(), &carriers, known) {
                 if let Some(list) = lists.get_mut(service as usize) {
                     list.push(PolicyIndex(position));
                     policy.reaches_services = true;
                 }
             }
         }
-        let compiled =
-            objects
-                .services
-                .values()
-                .zip(lists)
-                .map(|(service, list)| CompiledService {
-                    object: Arc::clone(service),
-                    dial_policies: list.into(),
-                });
+        let compiled = objects
+            .services
+            .values()
+            .zip(lists)
+            .map(|(service, list)| CompiledService { object: Arc::clone(service), dial_policies: list.into() });
         (compiled.collect(), of_every_service.into())
     }
 }
@@ -448,10 +357,9 @@ fn selected(
                 let carrying = carriers.get(name.as_str()).map_or(&[][..], Vec::as_slice);
                 by_attribute = Some(match (by_attribute, semantic) {
                     (None, _) => carrying.to_vec(),
-                    (Some(known), Semantic::AllOf) => known
-                        .into_iter()
-                        .filter(|position| carrying.binary_search(position).is_ok())
-                        .collect(),
+                    (Some(known), Semantic::AllOf) => {
+                        known.into_iter().filter(|position| carrying.binary_search(position).is_ok()).collect()
+                    }
                     (Some(mut known), Semantic::AnyOf) => {
                         known.extend_from_slice(carrying);
                         known

@@ -28,16 +28,10 @@ pub enum InvalidExpression {
     #[error("`all` and `any` need at least one part")]
     Empty,
     /// Too deep to be evaluated on a bounded stack.
-    #[error(
-        "the expression nests deeper than {} levels",
-        limits::EXPRESSION_DEPTH_MAX
-    )]
+    #[error("the expression nests deeper than {} levels", limits::EXPRESSION_DEPTH_MAX)]
     TooDeep,
     /// Too large to be evaluated for each request.
-    #[error(
-        "the expression names more than {} checks",
-        limits::EXPRESSION_LEAVES_MAX
-    )]
+    #[error("the expression names more than {} checks", limits::EXPRESSION_LEAVES_MAX)]
     TooLarge,
 }
 
@@ -55,19 +49,13 @@ impl<C> Expression<C> {
         match self {
             Expression::Check(_) => {
                 *leaves += 1;
-                if *leaves > limits::EXPRESSION_LEAVES_MAX {
-                    Err(InvalidExpression::TooLarge)
-                } else {
-                    Ok(())
-                }
+                if *leaves > limits::EXPRESSION_LEAVES_MAX { Err(InvalidExpression::TooLarge) } else { Ok(()) }
             }
             Expression::All(parts) | Expression::Any(parts) => {
                 if parts.is_empty() {
                     return Err(InvalidExpression::Empty);
                 }
-                parts
-                    .iter()
-                    .try_for_each(|part| part.validate_at(depth + 1, leaves))
+                parts.iter().try_for_each(|part| part.validate_at(depth + 1, leaves))
             }
             Expression::Not(part) => part.validate_at(depth + 1, leaves),
         }
@@ -77,12 +65,8 @@ impl<C> Expression<C> {
     pub fn map<D>(&self, replace: &mut impl FnMut(&C) -> D) -> Expression<D> {
         match self {
             Expression::Check(check) => Expression::Check(replace(check)),
-            Expression::All(parts) => {
-                Expression::All(parts.iter().map(|part| part.map(replace)).collect())
-            }
-            Expression::Any(parts) => {
-                Expression::Any(parts.iter().map(|part| part.map(replace)).collect())
-            }
+            Expression::All(parts) => Expression::All(parts.iter().map(|part| part.map(replace)).collect()),
+            Expression::Any(parts) => Expression::Any(parts.iter().map(|part| part.map(replace)).collect()),
             Expression::Not(part) => Expression::Not(Box::new(part.map(replace))),
         }
     }
@@ -91,9 +75,7 @@ impl<C> Expression<C> {
     pub fn visit(&self, visit: &mut impl FnMut(&C)) {
         match self {
             Expression::Check(check) => visit(check),
-            Expression::All(parts) | Expression::Any(parts) => {
-                parts.iter().for_each(|part| part.visit(visit))
-            }
+            Expression::All(parts) | Expression::Any(parts) => parts.iter().for_each(|part| part.visit(visit)),
             Expression::Not(part) => part.visit(visit),
         }
     }
@@ -105,19 +87,13 @@ mod tests {
 
     #[test]
     fn empty_deep_and_large_expressions_are_refused() {
-        assert_eq!(
-            Expression::<u8>::All(vec![]).validate(),
-            Err(InvalidExpression::Empty)
-        );
+        assert_eq!(Expression::<u8>::All(vec![]).validate(), Err(InvalidExpression::Empty));
         let mut deep = Expression::Check(0u8);
         for _ in 0..limits::EXPRESSION_DEPTH_MAX {
             deep = Expression::Not(Box::new(deep));
         }
         assert_eq!(deep.validate(), Err(InvalidExpression::TooDeep));
-        let large = Expression::Any(vec![
-            Expression::Check(0u8);
-            limits::EXPRESSION_LEAVES_MAX + 1
-        ]);
+        let large = Expression::Any(vec![Expression::Check(0u8); limits::EXPRESSION_LEAVES_MAX + 1]);
         assert_eq!(large.validate(), Err(InvalidExpression::TooLarge));
     }
 }

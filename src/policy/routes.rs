@@ -23,12 +23,7 @@ pub(super) struct Taken(pub(super) ServiceIndex);
 
 impl Routes {
     /// Adds a service under a host pattern and a path prefix.
-    pub(super) fn insert(
-        &mut self,
-        host: &str,
-        prefix: &str,
-        service: ServiceIndex,
-    ) -> Result<(), Taken> {
+    pub(super) fn insert(&mut self, host: &str, prefix: &str, service: ServiceIndex) -> Result<(), Taken> {
         let host = host.to_ascii_lowercase();
         let prefixes = match host.strip_prefix("*.") {
             Some(suffix) => self.wildcard.entry(suffix.into()).or_default(),
@@ -57,25 +52,14 @@ impl Routes {
             }
             found => found,
         };
-        let suffixes = if self.wildcard.is_empty() {
-            Vec::new()
-        } else {
-            suffixes(&host.to_ascii_lowercase())
-        };
-        exact.into_iter().chain(
-            suffixes
-                .into_iter()
-                .filter_map(|suffix| self.wildcard.get(&*suffix)),
-        )
+        let suffixes = if self.wildcard.is_empty() { Vec::new() } else { suffixes(&host.to_ascii_lowercase()) };
+        exact.into_iter().chain(suffixes.into_iter().filter_map(|suffix| self.wildcard.get(&*suffix)))
     }
 }
 
 /// `a.b.c` gives `b.c` and `c`.
 fn suffixes(host: &str) -> Vec<Box<str>> {
-    host.match_indices('.')
-        .filter_map(|(dot, _)| host.get(dot + 1..))
-        .map(Into::into)
-        .collect()
+    host.match_indices('.').filter_map(|(dot, _)| host.get(dot + 1..)).map(Into::into).collect()
 }
 
 impl Prefixes {
@@ -84,36 +68,24 @@ impl Prefixes {
         if let Some((_, holder)) = self.0.iter().find(|(known, _)| &**known == prefix) {
             return Err(Taken(*holder));
         }
-        let place = self
-            .0
-            .partition_point(|(known, _)| known.len() >= prefix.len());
+        let place = self.0.partition_point(|(known, _)| known.len() >= prefix.len());
         self.0.insert(place, (prefix.into(), service));
         Ok(())
     }
 
     fn find(&self, path: &str) -> Option<ServiceIndex> {
         let covers = |prefix: &str| {
-            path.strip_prefix(prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         };
-        self.0
-            .iter()
-            .find(|(prefix, _)| covers(prefix))
-            .map(|(_, service)| *service)
+        self.0.iter().find(|(prefix, _)| covers(prefix)).map(|(_, service)| *service)
     }
 }
 
 /// A host without its port; an IPv6 literal keeps its brackets.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port))
-            if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') =>
-        {
-            if name.contains(':') && !name.ends_with(']') {
-                host
-            } else {
-                name
-            }
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => {
+            if name.contains(':') && !name.ends_with(']') { host } else { name }
         }
         _ => host,
     }
@@ -126,20 +98,14 @@ mod tests {
     fn routes(entries: &[(&str, &str)]) -> Routes {
         let mut routes = Routes::default();
         for (position, (host, prefix)) in entries.iter().enumerate() {
-            routes
-                .insert(host, prefix, ServiceIndex(position as u32))
-                .unwrap();
+            routes.insert(host, prefix, ServiceIndex(position as u32)).unwrap();
         }
         routes
     }
 
     #[test]
     fn exact_hosts_win_and_longer_suffixes_beat_shorter_ones() {
-        let routes = routes(&[
-            ("*.example", "/"),
-            ("*.b.example", "/"),
-            ("a.b.example", "/"),
-        ]);
+        let routes = routes(&[("*.example", "/"), ("*.b.example", "/"), ("a.b.example", "/")]);
         let find = |host| routes.find(host, "/").map(|index| index.0);
         assert_eq!(find("a.b.example"), Some(2));
         assert_eq!(find("A.B.Example:8443"), Some(2));
@@ -172,9 +138,6 @@ mod tests {
     #[test]
     fn the_same_place_cannot_be_taken_twice() {
         let mut routes = routes(&[("h", "/api")]);
-        assert_eq!(
-            routes.insert("H", "/api/", ServiceIndex(9)),
-            Err(Taken(ServiceIndex(0)))
-        );
+        assert_eq!(routes.insert("H", "/api/", ServiceIndex(9)), Err(Taken(ServiceIndex(0))));
     }
 }

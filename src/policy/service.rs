@@ -58,9 +58,7 @@ pub struct UpstreamTls {
 }
 
 /// HTTP version towards an upstream.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum UpstreamProtocol {
     /// HTTP/2 for requests that came over HTTP/2 and for gRPC when the upstream's TLS agrees on it, otherwise HTTP/1.1.
     #[default]
@@ -75,9 +73,7 @@ pub enum UpstreamProtocol {
 }
 
 /// How an upstream is chosen among the healthy ones.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Balance {
     /// In turn, by weight.
@@ -107,18 +103,7 @@ pub struct HealthCheck {
 
 /// How much a refused client may learn.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Disclosure {

@@ -160,14 +160,8 @@ impl Snapshot {
     }
 
     /// The identity that one of `names` belongs to, the first that is known.
-    pub fn identify<'a>(
-        &self,
-        names: impl IntoIterator<Item = &'a Subject>,
-    ) -> Option<&Arc<Identity>> {
-        names
-            .into_iter()
-            .find_map(|name| self.identity_by_subject.get(name))
-            .and_then(|index| self.identity(*index))
+    pub fn identify<'a>(&self, names: impl IntoIterator<Item = &'a Subject>) -> Option<&Arc<Identity>> {
+        names.into_iter().find_map(|name| self.identity_by_subject.get(name)).and_then(|index| self.identity(*index))
     }
 
     /// The position of an identity.
@@ -177,9 +171,7 @@ impl Snapshot {
 
     /// The identity at a position.
     pub fn identity(&self, index: IdentityIndex) -> Option<&Arc<Identity>> {
-        self.identities
-            .get(index.position())
-            .map(|identity| &identity.object)
+        self.identities.get(index.position()).map(|identity| &identity.object)
     }
 
     /// The service a request for `host` and `path` is meant for; the host is matched without letter case and port.
@@ -199,9 +191,7 @@ impl Snapshot {
 
     /// The service at a position.
     pub fn service(&self, index: ServiceIndex) -> Option<&Arc<Service>> {
-        self.services
-            .get(index.position())
-            .map(|service| &service.object)
+        self.services.get(index.position()).map(|service| &service.object)
     }
 
     /// All services in the order of their positions.
@@ -215,23 +205,19 @@ impl Snapshot {
         identity: IdentityIndex,
         service: ServiceIndex,
     ) -> impl Iterator<Item = (PolicyIndex, &CompiledPolicy)> {
-        let own = self
-            .services
-            .get(service.position())
-            .map_or(&[][..], |service| &service.dial_policies);
-        let attributes = self
-            .identities
-            .get(identity.position())
-            .map_or(&[][..], |identity| &identity.attributes);
+        let attributes = self.identities.get(identity.position()).map_or(&[][..], |identity| &identity.attributes);
+        self.policies_leading_to(service).filter(move |(_, policy)| policy.identities.selects(identity.0, attributes))
+    }
+
+    /// Dial policies that select the service, whoever they are for.
+    pub(super) fn policies_leading_to(
+        &self,
+        service: ServiceIndex,
+    ) -> impl Iterator<Item = (PolicyIndex, &CompiledPolicy)> {
+        let own = self.services.get(service.position()).map_or(&[][..], |service| &service.dial_policies);
         own.iter()
             .chain(&self.policies_of_every_service)
-            .filter_map(move |index| {
-                let policy = self.policies.get(index.position())?;
-                policy
-                    .identities
-                    .selects(identity.0, attributes)
-                    .then_some((*index, policy))
-            })
+            .filter_map(|index| Some((*index, self.policies.get(index.position())?)))
     }
 
     /// Whether any Dial policy selects the identity and at least one service: the question of admission.
@@ -253,10 +239,7 @@ impl Snapshot {
 
     /// The position of a check. Checks lie in the order of their ids.
     pub fn find_check(&self, id: &CheckId) -> Option<CheckIndex> {
-        let position = self
-            .checks
-            .binary_search_by(|check| check.id.cmp(id))
-            .ok()?;
+        let position = self.checks.binary_search_by(|check| check.id.cmp(id)).ok()?;
         u32::try_from(position).ok().map(CheckIndex)
     }
 

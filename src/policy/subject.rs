@@ -87,10 +87,7 @@ impl std::str::FromStr for Subject {
     type Err = InvalidSubject;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = |reason| InvalidSubject {
-            text: text.to_owned(),
-            reason,
-        };
+        let invalid = |reason| InvalidSubject { text: text.to_owned(), reason };
         if text.starts_with("spiffe://") {
             return if text.len() > "spiffe://".len() {
                 Ok(Subject::SpiffeUri(text.into()))
@@ -98,9 +95,8 @@ impl std::str::FromStr for Subject {
                 Err(invalid("a SPIFFE URI names a trust domain"))
             };
         }
-        let (kind, name) = text
-            .split_once(':')
-            .ok_or_else(|| invalid("expected spiffe://…, email:…, dns:…, cn:… or sha256:…"))?;
+        let (kind, name) =
+            text.split_once(':').ok_or_else(|| invalid("expected spiffe://…, email:…, dns:…, cn:… or sha256:…"))?;
         if name.is_empty() {
             return Err(invalid("the name is empty"));
         }
@@ -108,22 +104,14 @@ impl std::str::FromStr for Subject {
             "email" => Ok(Subject::Email(name.to_ascii_lowercase().into())),
             "dns" => Ok(Subject::Dns(name.to_ascii_lowercase().into())),
             "cn" => Ok(Subject::CommonName(name.into())),
-            "sha256" => {
-                fingerprint(name).ok_or_else(|| invalid("a SHA-256 fingerprint has 64 hex digits"))
-            }
-            _ => Err(invalid(
-                "expected spiffe://…, email:…, dns:…, cn:… or sha256:…",
-            )),
+            "sha256" => fingerprint(name).ok_or_else(|| invalid("a SHA-256 fingerprint has 64 hex digits")),
+            _ => Err(invalid("expected spiffe://…, email:…, dns:…, cn:… or sha256:…")),
         }
     }
 }
 
 fn fingerprint(text: &str) -> Option<Subject> {
-    let hex: String = text
-        .chars()
-        .filter(|c| *c != ':')
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
+    let hex: String = text.chars().filter(|c| *c != ':').map(|c| c.to_ascii_lowercase()).collect();
     let valid = hex.len() == 64 && hex.chars().all(|c| c.is_ascii_hexdigit());
     valid.then(|| Subject::Fingerprint(hex.into()))
 }

@@ -35,11 +35,7 @@ impl Posture {
             self.domain.as_ref().map(|fact| fact.observed_at),
             self.macs.as_ref().map(|fact| fact.observed_at),
         ];
-        single
-            .into_iter()
-            .flatten()
-            .chain(self.processes.iter().map(|fact| fact.observed_at))
-            .max()
+        single.into_iter().flatten().chain(self.processes.iter().map(|fact| fact.observed_at)).max()
     }
 }
 

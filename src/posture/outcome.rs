@@ -55,18 +55,12 @@ pub struct Assessment {
 impl Assessment {
     /// An answer that time alone does not change.
     pub fn lasting(outcome: Outcome) -> Self {
-        Assessment {
-            outcome,
-            valid_until: Timestamp::MAX,
-        }
+        Assessment { outcome, valid_until: Timestamp::MAX }
     }
 
     /// An answer that must be asked again at `valid_until`.
     pub fn until(outcome: Outcome, valid_until: Timestamp) -> Self {
-        Assessment {
-            outcome,
-            valid_until,
-        }
+        Assessment { outcome, valid_until }
     }
 }
 

@@ -3,19 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// An operating system, in the spelling of OpenZiti's API (`openziti.md` 1.2).
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Platform {
     /// Google Android.
     Android,

@@ -71,10 +71,7 @@ impl fmt::Display for Unusable {
             Unusable::Corrupt(detail) => write!(formatter, "is corrupt: {detail}"),
             Unusable::Foreign(detail) => write!(formatter, "is not a postern store: {detail}"),
             Unusable::NewerSchema { found, known } => {
-                write!(
-                    formatter,
-                    "was written by a newer postern (schema {found}; this build knows {known})"
-                )
+                write!(formatter, "was written by a newer postern (schema {found}; this build knows {known})")
             }
         }
     }
@@ -83,23 +80,13 @@ impl fmt::Display for Unusable {
 /// Renames `path` to `<path>.corrupt-<now>`, never over something that exists.
 ///
 /// INVARIANT: the caller holds the data directory's lock, so nobody takes the free name in between.
-pub(super) fn move_aside(
-    path: &Path,
-    now: Timestamp,
-    reason: Unusable,
-) -> Result<MovedAside, StoreError> {
+pub(super) fn move_aside(path: &Path, now: Timestamp, reason: Unusable) -> Result<MovedAside, StoreError> {
     let renamed = free_name(path, now).and_then(|to| std::fs::rename(path, &to).map(|()| to));
     match renamed {
-        Ok(to) => Ok(MovedAside {
-            from: path.to_owned(),
-            to,
-            reason,
-        }),
-        Err(source) => Err(StoreError::MoveAside {
-            path: path.to_owned(),
-            reason: reason.to_string(),
-            source: Arc::new(source),
-        }),
+        Ok(to) => Ok(MovedAside { from: path.to_owned(), to, reason }),
+        Err(source) => {
+            Err(StoreError::MoveAside { path: path.to_owned(), reason: reason.to_string(), source: Arc::new(source) })
+        }
     }
 }
 

@@ -58,12 +58,7 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 4] = [
-        Table::Postures,
-        Table::Failures,
-        Table::Objects,
-        Table::Meta,
-    ];
+    pub const ALL: [Table; 4] = [Table::Postures, Table::Failures, Table::Objects, Table::Meta];
 
     /// The table's stable name: part of the file format.
     pub const fn name(self) -> &'static str {
@@ -95,27 +90,15 @@ impl Write {
     pub fn put(table: Table, key: impl Into<String>, value: Vec<u8>) -> Result<Self, StoreError> {
         let key = checked_key(table, key.into())?;
         if value.len() > STORE_VALUE_BYTES_MAX {
-            return Err(StoreError::ValueTooLarge {
-                table,
-                key,
-                bytes: value.len(),
-            });
+            return Err(StoreError::ValueTooLarge { table, key, bytes: value.len() });
         }
-        Ok(Write {
-            table,
-            key,
-            value: Some(value),
-        })
+        Ok(Write { table, key, value: Some(value) })
     }
 
     /// Removes what is stored under `key`, if anything is.
     pub fn delete(table: Table, key: impl Into<String>) -> Result<Self, StoreError> {
         let key = checked_key(table, key.into())?;
-        Ok(Write {
-            table,
-            key,
-            value: None,
-        })
+        Ok(Write { table, key, value: None })
     }
 
     /// The table it changes.
@@ -135,10 +118,7 @@ impl Write {
 
     /// The room this change takes in a queue.
     pub(super) fn pages(&self) -> usize {
-        let bytes = self
-            .key
-            .len()
-            .saturating_add(self.value.as_ref().map_or(0, Vec::len));
+        let bytes = self.key.len().saturating_add(self.value.as_ref().map_or(0, Vec::len));
         bytes.div_ceil(STORE_QUEUE_PAGE_BYTES).max(1)
     }
 }
@@ -178,9 +158,7 @@ mod tests {
         assert!(Write::delete(Table::Objects, &*longest).is_ok());
         for bytes in [0, STORE_KEY_BYTES_MAX + 1] {
             let refused = Write::put(Table::Objects, "k".repeat(bytes), Vec::new());
-            assert!(
-                matches!(refused, Err(StoreError::InvalidKey { bytes: found, .. }) if found == bytes)
-            );
+            assert!(matches!(refused, Err(StoreError::InvalidKey { bytes: found, .. }) if found == bytes));
         }
     }
 

@@ -54,11 +54,7 @@ pub enum RecordFault {
 }
 
 /// Writes `record` in the current format.
-pub(super) fn encode<T: Serialize>(
-    table: Table,
-    key: &str,
-    record: &T,
-) -> Result<Vec<u8>, RecordError> {
+pub(super) fn encode<T: Serialize>(table: Table, key: &str, record: &T) -> Result<Vec<u8>, RecordError> {
     let mut bytes = vec![FORMAT_JSON];
     match serde_json::to_writer(&mut bytes, record) {
         Ok(()) => Ok(bytes),
@@ -67,15 +63,9 @@ pub(super) fn encode<T: Serialize>(
 }
 
 /// Reads a record of any format this build knows.
-pub(super) fn decode<T: DeserializeOwned>(
-    table: Table,
-    key: &str,
-    bytes: &[u8],
-) -> Result<T, RecordError> {
+pub(super) fn decode<T: DeserializeOwned>(table: Table, key: &str, bytes: &[u8]) -> Result<T, RecordError> {
     let read = match bytes.split_first() {
-        Some((&FORMAT_JSON, text)) => {
-            serde_json::from_slice(text).map_err(|error| fault_of(&error))
-        }
+        Some((&FORMAT_JSON, text)) => serde_json::from_slice(text).map_err(|error| fault_of(&error)),
         Some((&format, _)) => Err(RecordFault::UnknownFormat(format)),
         None => Err(RecordFault::Empty),
     };
@@ -83,11 +73,7 @@ pub(super) fn decode<T: DeserializeOwned>(
 }
 
 fn broken(table: Table, key: &str, fault: RecordFault) -> RecordError {
-    RecordError {
-        table,
-        key: key.to_owned(),
-        fault,
-    }
+    RecordError { table, key: key.to_owned(), fault }
 }
 
 /// Keeps the place of the error and drops its message, which may quote the record.
@@ -116,26 +102,13 @@ mod tests {
     fn an_unreadable_record_is_named_and_not_quoted() {
         let cases: [(&[u8], &str); 5] = [
             (b"", "record `postures/alice` is empty"),
-            (
-                b"\x02{}",
-                "record `postures/alice` has format 2, which this build does not know",
-            ),
-            (
-                b"{}",
-                "record `postures/alice` has format 123, which this build does not know",
-            ),
-            (
-                b"\x01{\"a\":",
-                "record `postures/alice` is broken at line 1 column 5",
-            ),
-            (
-                b"\x01{\"a\":\"hush\"}",
-                "record `postures/alice` does not have the expected shape at line 1 column 11",
-            ),
+            (b"\x02{}", "record `postures/alice` has format 2, which this build does not know"),
+            (b"{}", "record `postures/alice` has format 123, which this build does not know"),
+            (b"\x01{\"a\":", "record `postures/alice` is broken at line 1 column 5"),
+            (b"\x01{\"a\":\"hush\"}", "record `postures/alice` does not have the expected shape at line 1 column 11"),
         ];
         for (bytes, expected) in cases {
-            let error =
-                decode::<BTreeMap<String, u32>>(Table::Postures, "alice", bytes).unwrap_err();
+            let error = decode::<BTreeMap<String, u32>>(Table::Postures, "alice", bytes).unwrap_err();
             assert_eq!(error.to_string(), expected);
         }
     }

@@ -54,9 +54,7 @@ pub enum StoreError {
     #[error("the store is closed")]
     Closed,
     /// A key that is empty or too long.
-    #[error(
-        "a key of {bytes} bytes in `{table}` is not between 1 and {STORE_KEY_BYTES_MAX} bytes long"
-    )]
+    #[error("a key of {bytes} bytes in `{table}` is not between 1 and {STORE_KEY_BYTES_MAX} bytes long")]
     InvalidKey {
         /// The table it was meant for.
         table: Table,
@@ -104,8 +102,6 @@ impl StoreError {
 
     /// An [`StoreError::Unavailable`] with this cause.
     pub fn unavailable(source: impl Error + Send + Sync + 'static) -> Self {
-        StoreError::Unavailable {
-            source: Arc::new(source),
-        }
+        StoreError::Unavailable { source: Arc::new(source) }
     }
 }

@@ -19,9 +19,7 @@ type Tables = HashMap<Table, BTreeMap<String, Vec<u8>>>;
 impl MemoryBackend {
     /// An empty store.
     pub fn new() -> Self {
-        MemoryBackend {
-            tables: RwLock::new(Some(Tables::new())),
-        }
+        MemoryBackend { tables: RwLock::new(Some(Tables::new())) }
     }
 
     // INVARIANT: nothing that holds the lock can panic half-way through a change, so a poisoned lock guards whole data.
@@ -48,10 +46,7 @@ impl Backend for MemoryBackend {
     fn get(&self, table: Table, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let guard = self.read();
         let tables = guard.as_ref().ok_or(StoreError::Closed)?;
-        Ok(tables
-            .get(&table)
-            .and_then(|records| records.get(key))
-            .cloned())
+        Ok(tables.get(&table).and_then(|records| records.get(key)).cloned())
     }
 
     fn scan(

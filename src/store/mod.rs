@@ -42,10 +42,7 @@ pub struct Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Store")
-            .field("backend", &self.backend.name())
-            .finish_non_exhaustive()
+        formatter.debug_struct("Store").field("backend", &self.backend.name()).finish_non_exhaustive()
     }
 }
 
@@ -66,18 +63,12 @@ impl Store {
         now: Timestamp,
         observer: Arc<dyn StoreObserver>,
     ) -> Result<(Store, Option<MovedAside>), StoreError> {
-        let Opened {
-            backend,
-            moved_aside,
-        } = RedbBackend::open(dir, now)?;
+        let Opened { backend, moved_aside } = RedbBackend::open(dir, now)?;
         Ok((Store::over(Arc::new(backend), observer)?, moved_aside))
     }
 
     /// A store on any backend.
-    pub fn over(
-        backend: Arc<dyn Backend>,
-        observer: Arc<dyn StoreObserver>,
-    ) -> Result<Store, StoreError> {
+    pub fn over(backend: Arc<dyn Backend>, observer: Arc<dyn StoreObserver>) -> Result<Store, StoreError> {
         let writer = Arc::new(StoreWriter::start(Arc::clone(&backend), observer)?);
         Ok(Store { backend, writer })
     }
@@ -88,12 +79,7 @@ impl Store {
     }
 
     /// Stores `record` under `key` and returns once it is durable.
-    pub async fn put<T: Serialize>(
-        &self,
-        table: Table,
-        key: &str,
-        record: &T,
-    ) -> Result<(), StoreError> {
+    pub async fn put<T: Serialize>(&self, table: Table, key: &str, record: &T) -> Result<(), StoreError> {
         self.write(vec![Store::put_of(table, key, record)?]).await
     }
 
@@ -103,12 +89,7 @@ impl Store {
     }
 
     /// Stores `record` under `key` soon, without waiting; for records that are acknowledged to nobody.
-    pub fn put_later<T: Serialize>(
-        &self,
-        table: Table,
-        key: &str,
-        record: &T,
-    ) -> Result<(), StoreError> {
+    pub fn put_later<T: Serialize>(&self, table: Table, key: &str, record: &T) -> Result<(), StoreError> {
         self.write_later(vec![Store::put_of(table, key, record)?])
     }
 
@@ -142,11 +123,7 @@ impl Store {
     }
 
     /// The record stored under `key`, if any. Blocks.
-    pub fn load<T: DeserializeOwned>(
-        &self,
-        table: Table,
-        key: &str,
-    ) -> Result<Option<T>, StoreError> {
+    pub fn load<T: DeserializeOwned>(&self, table: Table, key: &str) -> Result<Option<T>, StoreError> {
         match self.backend.get(table, key)? {
             Some(bytes) => Ok(Some(codec::decode(table, key, &bytes)?)),
             None => Ok(None),
@@ -159,20 +136,11 @@ impl Store {
     }
 
     /// Every record of `table` whose key starts with `prefix`, in order of keys. Blocks.
-    pub fn load_prefixed<T: DeserializeOwned>(
-        &self,
-        table: Table,
-        prefix: &str,
-    ) -> Result<Loaded<T>, StoreError> {
-        let mut loaded = Loaded {
-            records: Vec::new(),
-            skipped: Vec::new(),
-        };
+    pub fn load_prefixed<T: DeserializeOwned>(&self, table: Table, prefix: &str) -> Result<Loaded<T>, StoreError> {
+        let mut loaded = Loaded { records: Vec::new(), skipped: Vec::new() };
         let mut last: Option<String> = None;
         loop {
-            let page = self
-                .backend
-                .scan(table, prefix, last.as_deref(), STORE_SCAN_RECORDS_MAX)?;
+            let page = self.backend.scan(table, prefix, last.as_deref(), STORE_SCAN_RECORDS_MAX)?;
             let complete = page.len() < STORE_SCAN_RECORDS_MAX;
             last = page.last().map(|(key, _)| key.clone());
             for (key, bytes) in page {

@@ -12,9 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use ::redb::backends::FileBackend;
-use ::redb::{
-    Builder, Database, Error as RedbError, ReadableDatabase, TableDefinition, TableError,
-};
+use ::redb::{Builder, Database, Error as RedbError, ReadableDatabase, TableDefinition, TableError};
 
 use super::aside::{MovedAside, Unusable, move_aside};
 use super::backend::{Backend, StoredRecord, Table, Write};
@@ -85,25 +83,12 @@ impl RedbBackend {
                 make_new(dir, &path, &open_file)?
             }
             Err(OpenFailure::InUse) => {
-                return Err(StoreError::InUse {
-                    dir: dir.to_owned(),
-                });
+                return Err(StoreError::InUse { dir: dir.to_owned() });
             }
             Err(OpenFailure::Refused(error)) => return Err(error),
         };
-        let connection = RwLock::new(Connection::Open {
-            database,
-            opened_in: started.elapsed(),
-            lock,
-        });
-        Ok(Opened {
-            backend: RedbBackend {
-                path,
-                open_file,
-                connection,
-            },
-            moved_aside,
-        })
+        let connection = RwLock::new(Connection::Open { database, opened_in: started.elapsed(), lock });
+        Ok(Opened { backend: RedbBackend { path, open_file, connection }, moved_aside })
     }
 
     fn with<R>(&self, act: impl Fn(&Database) -> Result<R, RedbError>) -> Result<R, StoreError> {
@@ -136,14 +121,8 @@ impl RedbBackend {
         let opened_in = started.elapsed();
         *retry_at = next_try(opened_in);
         let database = opened.map_err(StoreError::unavailable)?;
-        if let Connection::Lost { lock, .. } =
-            std::mem::replace(&mut *connection, Connection::Closed)
-        {
-            *connection = Connection::Open {
-                database,
-                opened_in,
-                lock,
-            };
+        if let Connection::Lost { lock, .. } = std::mem::replace(&mut *connection, Connection::Closed) {
+            *connection = Connection::Open { database, opened_in, lock };
         }
         Ok(())
     }
@@ -151,17 +130,10 @@ impl RedbBackend {
     fn disconnect(&self) {
         let mut connection = self.write();
         *connection = match std::mem::replace(&mut *connection, Connection::Closed) {
-            Connection::Open {
-                database,
-                opened_in,
-                lock,
-            } => {
+            Connection::Open { database, opened_in, lock } => {
                 // The error that led here is the one to report; closing a failed file only repeats it.
                 let _ = contained(|| database.close().map_err(RedbError::from));
-                Connection::Lost {
-                    retry_at: next_try(opened_in),
-                    lock,
-                }
+                Connection::Lost { retry_at: next_try(opened_in), lock }
             }
             other => other,
         };
@@ -169,15 +141,11 @@ impl RedbBackend {
 
     // INVARIANT: calls into redb are contained, so a panic cannot leave the connection half-changed.
     fn read(&self) -> RwLockReadGuard<'_, Connection> {
-        self.connection
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connection.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Connection> {
-        self.connection
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connection.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -206,12 +174,9 @@ impl Backend for RedbBackend {
 
     fn close(&self) -> Result<(), StoreError> {
         match std::mem::replace(&mut *self.write(), Connection::Closed) {
-            Connection::Open {
-                database,
-                lock: _lock,
-                ..
-            } => contained(|| database.close().map_err(RedbError::from))
-                .map_err(StoreError::unavailable),
+            Connection::Open { database, lock: _lock, .. } => {
+                contained(|| database.close().map_err(RedbError::from)).map_err(StoreError::unavailable)
+            }
             Connection::Lost { .. } | Connection::Closed => Ok(()),
         }
     }
@@ -249,10 +214,7 @@ fn read_page(
         _ => Bound::Included(prefix),
     };
     let mut page = Vec::new();
-    for record in records
-        .range::<&str>((start, Bound::Unbounded))?
-        .take(limit)
-    {
+    for record in records.range::<&str>((start, Bound::Unbounded))?.take(limit) {
         let (key, value) = record?;
         if !key.value().starts_with(prefix) {
             break;
@@ -268,10 +230,7 @@ fn write_batch(database: &Database, writes: &[Write]) -> Result<(), RedbError> {
     }
     let transaction = database.begin_write()?;
     for table in Table::ALL {
-        let mut writes = writes
-            .iter()
-            .filter(|write| write.table() == table)
-            .peekable();
+        let mut writes = writes.iter().filter(|write| write.table() == table).peekable();
         if writes.peek().is_none() {
             continue;
         }
@@ -302,26 +261,18 @@ fn open_existing(path: &Path, open_file: &OpenFile) -> Result<Database, OpenFail
         Err(error) => return Err(OpenFailure::Refused(cannot_open(path, error))),
     }
     // A link that leads nowhere, such as to a volume that is not mounted, is an error and not a missing file.
-    let metadata =
-        fs::metadata(path).map_err(|error| OpenFailure::Refused(cannot_open(path, error)))?;
+    let metadata = fs::metadata(path).map_err(|error| OpenFailure::Refused(cannot_open(path, error)))?;
     if !metadata.is_file() {
         return Err(OpenFailure::Unusable(Unusable::NotAFile));
     }
     if metadata.len() == 0 {
-        return Err(OpenFailure::Unusable(Unusable::Corrupt(
-            "it is empty".to_owned(),
-        )));
+        return Err(OpenFailure::Unusable(Unusable::Corrupt("it is empty".to_owned())));
     }
     let database = contained(|| open_file(path)).map_err(|fault| failure_of(path, fault))?;
     match contained(|| read_schema(&database)) {
         Ok(Schema::Known) => Ok(database),
-        Ok(Schema::Newer(found)) => Err(OpenFailure::Unusable(Unusable::NewerSchema {
-            found,
-            known: SCHEMA,
-        })),
-        Ok(Schema::Absent) => Err(OpenFailure::Unusable(Unusable::Foreign(
-            "it records no schema".to_owned(),
-        ))),
+        Ok(Schema::Newer(found)) => Err(OpenFailure::Unusable(Unusable::NewerSchema { found, known: SCHEMA })),
+        Ok(Schema::Absent) => Err(OpenFailure::Unusable(Unusable::Foreign("it records no schema".to_owned()))),
         Err(fault) => Err(failure_of(path, fault)),
     }
 }
@@ -342,10 +293,7 @@ enum Schema {
 
 fn read_schema(database: &Database) -> Result<Schema, RedbError> {
     let recorded = read_one(database, Table::Meta, SCHEMA_KEY)?;
-    let schema = recorded
-        .as_deref()
-        .and_then(|text| std::str::from_utf8(text).ok())
-        .and_then(|text| text.parse().ok());
+    let schema = recorded.as_deref().and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok());
     Ok(match schema {
         Some(1..=SCHEMA) => Schema::Known,
         Some(0) | None => Schema::Absent,
@@ -365,20 +313,14 @@ fn failure_of(path: &Path, fault: EngineFault) -> OpenFailure {
         RedbError::DatabaseAlreadyOpen | RedbError::LockProtocolMismatch => OpenFailure::InUse,
         RedbError::Corrupted(detail) => OpenFailure::Unusable(Unusable::Corrupt(detail)),
         RedbError::Io(error) => match error.kind() {
-            io::ErrorKind::InvalidData => {
-                OpenFailure::Unusable(Unusable::Foreign(error.to_string()))
-            }
-            io::ErrorKind::UnexpectedEof => {
-                OpenFailure::Unusable(Unusable::Corrupt(error.to_string()))
-            }
+            io::ErrorKind::InvalidData => OpenFailure::Unusable(Unusable::Foreign(error.to_string())),
+            io::ErrorKind::UnexpectedEof => OpenFailure::Unusable(Unusable::Corrupt(error.to_string())),
             _ => OpenFailure::Refused(cannot_open(path, error)),
         },
         RedbError::UpgradeRequired(_)
         | RedbError::TableTypeMismatch { .. }
         | RedbError::TableIsMultimap(_)
-        | RedbError::TypeDefinitionChanged { .. } => {
-            OpenFailure::Unusable(Unusable::Foreign(detail))
-        }
+        | RedbError::TypeDefinitionChanged { .. } => OpenFailure::Unusable(Unusable::Foreign(detail)),
         other => OpenFailure::Refused(cannot_open(path, other)),
     }
 }
@@ -394,15 +336,12 @@ fn make_new(dir: &Path, path: &Path, open_file: &OpenFile) -> Result<Database, S
 
 fn write_new(path: &Path) -> Result<(), EngineFault> {
     contained(|| {
-        let database =
-            Builder::new().create_with_backend(FileBackend::new(create_private(path)?)?)?;
+        let database = Builder::new().create_with_backend(FileBackend::new(create_private(path)?)?)?;
         let transaction = database.begin_write()?;
         for table in Table::ALL {
             transaction.open_table(definition(table))?;
         }
-        transaction
-            .open_table(definition(Table::Meta))?
-            .insert(SCHEMA_KEY, SCHEMA.to_string().as_bytes())?;
+        transaction.open_table(definition(Table::Meta))?.insert(SCHEMA_KEY, SCHEMA.to_string().as_bytes())?;
         transaction.commit()?;
         Ok(database.close()?)
     })
@@ -431,12 +370,8 @@ impl DirectoryLock {
     fn take(dir: &Path) -> Result<Self, StoreError> {
         let directory = File::open(dir).map_err(|source| cannot_open(dir, source))?;
         match directory.try_lock() {
-            Ok(()) => Ok(DirectoryLock {
-                _held: Some(directory),
-            }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
-                dir: dir.to_owned(),
-            }),
+            Ok(()) => Ok(DirectoryLock { _held: Some(directory) }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { dir: dir.to_owned() }),
             Err(TryLockError::Error(_)) => Ok(DirectoryLock { _held: None }),
         }
     }
@@ -447,10 +382,7 @@ fn definition(table: Table) -> TableDefinition<'static, &'static str, &'static [
 }
 
 fn cannot_open(path: &Path, source: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    StoreError::Open {
-        path: path.to_owned(),
-        source: Arc::new(source),
-    }
+    StoreError::Open { path: path.to_owned(), source: Arc::new(source) }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -475,10 +407,7 @@ fn contained<R>(call: impl FnOnce() -> Result<R, RedbError>) -> Result<R, Engine
 }
 
 fn panic_text(payload: &(dyn Any + Send)) -> String {
-    match (
-        payload.downcast_ref::<&str>(),
-        payload.downcast_ref::<String>(),
-    ) {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
         (Some(text), _) => (*text).to_owned(),
         (None, Some(text)) => text.clone(),
         (None, None) => "without a message".to_owned(),

@@ -33,18 +33,11 @@ pub(super) struct StoreWriter {
 
 impl StoreWriter {
     /// Starts the thread.
-    pub(super) fn start(
-        backend: Arc<dyn Backend>,
-        observer: Arc<dyn StoreObserver>,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn start(backend: Arc<dyn Backend>, observer: Arc<dyn StoreObserver>) -> Result<Self, StoreError> {
         let queue = Arc::new(Queue::default());
         let (report_closed, closed) = watch::channel(None);
-        let committer = Committer {
-            queue: Arc::clone(&queue),
-            backend,
-            observer: Arc::clone(&observer),
-            previous: None,
-        };
+        let committer =
+            Committer { queue: Arc::clone(&queue), backend, observer: Arc::clone(&observer), previous: None };
         thread::Builder::new()
             .name("postern-store".to_owned())
             .spawn(move || {
@@ -53,12 +46,7 @@ impl StoreWriter {
             })
             .map_err(StoreError::unavailable)?;
         let room = Arc::new(Semaphore::new(STORE_QUEUE_PAGES_MAX));
-        Ok(StoreWriter {
-            queue,
-            room,
-            observer,
-            closed,
-        })
+        Ok(StoreWriter { queue, room, observer, closed })
     }
 
     /// Makes all of `writes` durable as one, or none of them.
@@ -67,9 +55,7 @@ impl StoreWriter {
     /// barrier: it resolves once everything queued before it has been committed or has failed.
     pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         let (reply, outcome) = oneshot::channel();
-        self.enter(writes, reply)
-            .await
-            .inspect_err(|error| self.observer.refused(error))?;
+        self.enter(writes, reply).await.inspect_err(|error| self.observer.refused(error))?;
         match timeout(STORE_COMMIT_WAIT_MAX, outcome).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(StoreError::Closed),
@@ -79,16 +65,10 @@ impl StoreWriter {
 
     /// Queues `writes` to become durable as one, soon; nobody hears whether they did but the observer.
     pub(super) fn write_later(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        let queued = pages_of(&writes).and_then(|pages| {
-            match Arc::clone(&self.room).try_acquire_many_owned(pages) {
-                Ok(room) => self.queue.push(Submission {
-                    writes,
-                    reply: None,
-                    room,
-                }),
-                Err(tokio::sync::TryAcquireError::NoPermits) => Err(StoreError::Busy),
-                Err(tokio::sync::TryAcquireError::Closed) => Err(StoreError::Closed),
-            }
+        let queued = pages_of(&writes).and_then(|pages| match Arc::clone(&self.room).try_acquire_many_owned(pages) {
+            Ok(room) => self.queue.push(Submission { writes, reply: None, room }),
+            Err(tokio::sync::TryAcquireError::NoPermits) => Err(StoreError::Busy),
+            Err(tokio::sync::TryAcquireError::Closed) => Err(StoreError::Closed),
         });
         queued.inspect_err(|error| self.observer.refused(error))
     }
@@ -108,17 +88,8 @@ impl StoreWriter {
 
     async fn enter(&self, writes: Vec<Write>, reply: Reply) -> Result<(), StoreError> {
         let pages = pages_of(&writes)?;
-        match timeout(
-            STORE_ROOM_WAIT_MAX,
-            Arc::clone(&self.room).acquire_many_owned(pages),
-        )
-        .await
-        {
-            Ok(Ok(room)) => self.queue.push(Submission {
-                writes,
-                reply: Some(reply),
-                room,
-            }),
+        match timeout(STORE_ROOM_WAIT_MAX, Arc::clone(&self.room).acquire_many_owned(pages)).await {
+            Ok(Ok(room)) => self.queue.push(Submission { writes, reply: Some(reply), room }),
             Ok(Err(_)) => Err(StoreError::Closed),
             Err(_) => Err(StoreError::Busy),
         }
@@ -147,9 +118,7 @@ fn pages_of(writes: &[Write]) -> Result<u32, StoreError> {
     let pages = writes.iter().map(Write::pages).sum::<usize>().max(1);
     match u32::try_from(pages) {
         Ok(pages_needed) if pages <= STORE_WRITE_PAGES_MAX => Ok(pages_needed),
-        _ => Err(StoreError::WriteTooLarge {
-            records: writes.len(),
-        }),
+        _ => Err(StoreError::WriteTooLarge { records: writes.len() }),
     }
 }
 
@@ -191,16 +160,11 @@ impl Queue {
         let mut state = self.lock();
         state.wanted = 1;
         while state.submissions.is_empty() && !state.closed {
-            state = self
-                .arrived
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.wanted = wanted;
         while state.submissions.len() < wanted && !state.closed {
-            let left = deadline.map_or(Duration::ZERO, |deadline| {
-                deadline.saturating_duration_since(Instant::now())
-            });
+            let left = deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 break;
             }
@@ -208,10 +172,7 @@ impl Queue {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let mut batch = Batch::default();
-        while let Some(submission) = state
-            .submissions
-            .pop_front_if(|next| batch.has_room_for(next))
-        {
+        while let Some(submission) = state.submissions.pop_front_if(|next| batch.has_room_for(next)) {
             batch.add(submission);
         }
         (!batch.waiting.is_empty()).then_some(batch)
@@ -275,10 +236,9 @@ impl Committer {
 
     fn next_batch(&self) -> Option<Batch> {
         match self.previous {
-            Some((ended, served)) => self.queue.take_batch(
-                served.min(STORE_COMMIT_RECORDS_MAX),
-                ended.checked_add(STORE_GATHER_WAIT_MAX),
-            ),
+            Some((ended, served)) => {
+                self.queue.take_batch(served.min(STORE_COMMIT_RECORDS_MAX), ended.checked_add(STORE_GATHER_WAIT_MAX))
+            }
             None => self.queue.take_batch(1, None),
         }
     }
@@ -286,11 +246,7 @@ impl Committer {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let started = Instant::now();
         let result = contained(|| self.backend.commit(&batch.writes));
-        let commit = Commit {
-            writes: batch.waiting.len(),
-            records: batch.writes.len(),
-            took: started.elapsed(),
-        };
+        let commit = Commit { writes: batch.waiting.len(), records: batch.writes.len(), took: started.elapsed() };
         match &result {
             Ok(()) => self.observer.committed(commit),
             Err(error) => self.observer.commit_failed(commit, error),
@@ -309,8 +265,7 @@ impl Drop for Committer {
 
 /// A backend that panics fails its batch, not the thread.
 fn contained(call: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
-    catch_unwind(AssertUnwindSafe(call))
-        .unwrap_or_else(|_| Err(StoreError::unavailable(BackendPanicked)))
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(StoreError::unavailable(BackendPanicked)))
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -35,10 +35,8 @@ pub enum LogError {
 ///
 /// `filter` is in `tracing_subscriber::EnvFilter` syntax, for example `info,postern=debug`.
 pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
-    let env_filter = EnvFilter::try_new(filter).map_err(|source| LogError::Filter {
-        filter: filter.to_owned(),
-        source,
-    })?;
+    let env_filter =
+        EnvFilter::try_new(filter).map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
     let registry = tracing_subscriber::registry().with(env_filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {

@@ -1,8 +1,8 @@
 //! The gateway's Prometheus metrics.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::decision::DenialReason;
@@ -67,9 +67,7 @@ impl DecisionCounters {
 
     /// Counts a refusal. The label look-up is affordable off the path of what is let through.
     pub fn deny(&self, reason: DenialReason) {
-        self.decisions
-            .with_label_values(&[self.service.as_str(), "deny", reason.code()])
-            .inc();
+        self.decisions.with_label_values(&[self.service.as_str(), "deny", reason.code()]).inc();
     }
 }
 
@@ -85,9 +83,7 @@ pub struct UpstreamMetrics {
 impl UpstreamMetrics {
     /// Counts one finished request: `result` is `1xx` … `5xx` or a reason code.
     pub fn count(&self, result: &str) {
-        self.requests
-            .with_label_values(&[self.service.as_str(), result])
-            .inc();
+        self.requests.with_label_values(&[self.service.as_str(), result]).inc();
     }
 }
 
@@ -104,11 +100,7 @@ impl Metrics {
         let registry = Registry::new();
         let register = Registrar(&registry);
         register
-            .gauge_vec(
-                "postern_build_info",
-                "Constant 1, labelled with the version.",
-                &["version"],
-            )?
+            .gauge_vec("postern_build_info", "Constant 1, labelled with the version.", &["version"])?
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
         Ok(Metrics {
@@ -184,14 +176,10 @@ impl Metrics {
                 "Time taken to decide one request, from the cache or by evaluation.",
                 &[50e-9, 100e-9, 250e-9, 500e-9, 1e-6, 2.5e-6, 5e-6, 10e-6, 25e-6, 50e-6, 100e-6, 1e-3, 10e-3],
             )?,
-            verdict_cache_hits: register.counter(
-                "postern_verdict_cache_hits_total",
-                "Decisions answered by a cached verdict.",
-            )?,
-            verdict_cache_misses: register.counter(
-                "postern_verdict_cache_misses_total",
-                "Decisions that had to be evaluated.",
-            )?,
+            verdict_cache_hits: register
+                .counter("postern_verdict_cache_hits_total", "Decisions answered by a cached verdict.")?,
+            verdict_cache_misses: register
+                .counter("postern_verdict_cache_misses_total", "Decisions that had to be evaluated.")?,
             posture_age_seconds: register.histogram(
                 "postern_posture_age_seconds",
                 "Age of the device's newest posture fact when a decision was evaluated.",
@@ -214,21 +202,15 @@ impl Metrics {
                 "Writes joined in one commit of the store.",
                 &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0],
             )?,
-            failures_dropped: register.counter(
-                "postern_failure_records_dropped_total",
-                "Failure records that could not be kept on disk.",
-            )?,
+            failures_dropped: register
+                .counter("postern_failure_records_dropped_total", "Failure records that could not be kept on disk.")?,
             registry,
         })
     }
 
     /// The decision counters of the service at `position` in its snapshot.
     pub fn decision_counters(&self, position: usize, service: &str) -> DecisionCounters {
-        let service = if position < limits::METRIC_SERVICES_MAX {
-            service
-        } else {
-            OTHER
-        };
+        let service = if position < limits::METRIC_SERVICES_MAX { service } else { OTHER };
         DecisionCounters {
             allowed: self.decisions.with_label_values(&[service, "allow", ""]),
             decisions: self.decisions.clone(),
@@ -238,18 +220,12 @@ impl Metrics {
 
     /// Counts a refusal for which no service is known.
     pub fn deny_unrouted(&self, reason: DenialReason) {
-        self.decisions
-            .with_label_values(&["", "deny", reason.code()])
-            .inc();
+        self.decisions.with_label_values(&["", "deny", reason.code()]).inc();
     }
 
     /// The upstream metrics of the service at `position` in its snapshot.
     pub fn upstream(&self, position: usize, service: &str) -> UpstreamMetrics {
-        let service = if position < limits::METRIC_SERVICES_MAX {
-            service
-        } else {
-            OTHER
-        };
+        let service = if position < limits::METRIC_SERVICES_MAX { service } else { OTHER };
         UpstreamMetrics {
             requests: self.upstream_requests.clone(),
             service: service.to_owned(),
@@ -259,14 +235,8 @@ impl Metrics {
 
     /// Counts a check that stood in the way; `position` is the check's in its snapshot.
     pub fn check_failed(&self, position: usize, check: &str, kind: &str, reason: &str) {
-        let check = if position < limits::METRIC_CHECKS_MAX {
-            check
-        } else {
-            OTHER
-        };
-        self.check_failures
-            .with_label_values(&[check, kind, reason])
-            .inc();
+        let check = if position < limits::METRIC_CHECKS_MAX { check } else { OTHER };
+        self.check_failures.with_label_values(&[check, kind, reason]).inc();
     }
 
     /// Counts a finished handshake.
@@ -296,22 +266,12 @@ impl Metrics {
 
     /// Records a reload: what, how long it took, and at which Unix second when it succeeded.
     pub fn reload(&self, subject: &str, seconds: f64, succeeded_at: Option<i64>) {
-        let result = if succeeded_at.is_some() {
-            "ok"
-        } else {
-            "failed"
-        };
+        let result = if succeeded_at.is_some() { "ok" } else { "failed" };
         self.reloads.with_label_values(&[subject, result]).inc();
-        self.reload_seconds
-            .with_label_values(&[subject])
-            .observe(seconds);
-        self.reload_successful
-            .with_label_values(&[subject])
-            .set(i64::from(succeeded_at.is_some()));
+        self.reload_seconds.with_label_values(&[subject]).observe(seconds);
+        self.reload_successful.with_label_values(&[subject]).set(i64::from(succeeded_at.is_some()));
         if let Some(second) = succeeded_at {
-            self.reload_success_timestamp
-                .with_label_values(&[subject])
-                .set(second);
+            self.reload_success_timestamp.with_label_values(&[subject]).set(second);
         }
     }
 
@@ -332,12 +292,7 @@ impl Registrar<'_> {
         Ok(metric)
     }
 
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntCounterVec, prometheus::Error> {
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
         let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
@@ -349,25 +304,14 @@ impl Registrar<'_> {
         Ok(metric)
     }
 
-    fn gauge_vec(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntGaugeVec, prometheus::Error> {
+    fn gauge_vec(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
         let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
 
-    fn histogram(
-        &self,
-        name: &str,
-        help: &str,
-        buckets: &[f64],
-    ) -> Result<Histogram, prometheus::Error> {
-        let metric =
-            Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+        let metric = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
@@ -379,10 +323,7 @@ impl Registrar<'_> {
         labels: &[&str],
         buckets: &[f64],
     ) -> Result<HistogramVec, prometheus::Error> {
-        let metric = HistogramVec::new(
-            HistogramOpts::new(name, help).buckets(buckets.to_vec()),
-            labels,
-        )?;
+        let metric = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?;
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
@@ -395,21 +336,11 @@ mod tests {
     #[test]
     fn every_metric_registers_once_and_renders() {
         let metrics = Metrics::new().unwrap();
-        metrics
-            .decision_counters(0, "web")
-            .deny(DenialReason::PostureFailed);
-        metrics
-            .decision_counters(limits::METRIC_SERVICES_MAX, "late")
-            .allow();
+        metrics.decision_counters(0, "web").deny(DenialReason::PostureFailed);
+        metrics.decision_counters(limits::METRIC_SERVICES_MAX, "late").allow();
         let text = metrics.render().unwrap();
-        assert!(text.contains(
-            r#"postern_decisions_total{decision="deny",reason="posture-failed",service="web"} 1"#
-        ));
-        assert!(
-            text.contains(
-                r#"postern_decisions_total{decision="allow",reason="",service="_other"} 1"#
-            )
-        );
+        assert!(text.contains(r#"postern_decisions_total{decision="deny",reason="posture-failed",service="web"} 1"#));
+        assert!(text.contains(r#"postern_decisions_total{decision="allow",reason="",service="_other"} 1"#));
         assert!(!text.contains("late"));
     }
 }

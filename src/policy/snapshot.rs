@@ -248,6 +248,13 @@ impl Snapshot {
         self.objects.checks.get(id)
     }
 
+    /// The compiled form of a policy.
+    pub fn compiled_policy(&self, id: &PolicyId) -> Option<&CompiledPolicy> {
+        // Policies lie in the order of their ids.
+        let position = self.policies.binary_search_by(|policy| policy.object.id.cmp(id)).ok()?;
+        self.policies.get(position)
+    }
+
     /// The service policy object of an id.
     pub fn policy(&self, id: &PolicyId) -> Option<&Arc<ServicePolicy>> {
         self.objects.policies.get(id)

@@ -1,0 +1,4 @@
+//! The pure floors: policy, decision, posture and the dialects.
+
+mod objects;
+mod policy;

@@ -2,13 +2,8 @@
 FROM rust:1.95-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
-COPY Cargo.toml Cargo.lock ./
-# Dependencies first: they change seldom and take most of the time.
-RUN mkdir -p src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
-    && cargo build --release --locked --lib && rm -rf src
-COPY src ./src
-COPY README.md ./
-RUN touch src/lib.rs src/main.rs && cargo build --release --locked --bin postern
+COPY . .
+RUN cargo build --release --locked --bin postern
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \

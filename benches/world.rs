@@ -1,0 +1,177 @@
+//! A large policy for benches: many identities, services and policies, and a posture that satisfies or fails it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern::clock::Timestamp;
+use postern::id::{CheckId, IdentityId, PolicyId, ServiceId};
+use postern::policy::objects::{Identity, Meta, Objects, Origin, PolicyType, PostureCheck, Service, ServicePolicy};
+use postern::policy::roles::{Role, Semantic};
+use postern::policy::service::{Balance, Disclosure, Match, Transport, UpstreamProtocol};
+use postern::posture::Platform;
+use postern::posture::check::os::{OsRequirement, OsRule};
+use postern::posture::check::process::{ProcessRequirement, ProcessesRule, Semantic as ProcessSemantic};
+use postern::posture::check::{Check, Predicate, domain::DomainRule, mac::MacRule};
+use postern::posture::facts::{Os, Process, Source};
+use postern::posture::report::{Observation, Report, Seen};
+use postern::posture::version::VersionRange;
+use postern::posture::{Fact, Posture};
+
+/// The instant everything happens at.
+pub const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+
+/// Groups that identities, services and policies are spread over: `policies / GROUPS` policies lead to each service.
+const GROUPS: usize = 1000;
+
+fn meta() -> Meta {
+    Meta { created_at: NOW, updated_at: NOW, tags: serde_json::Map::new(), origin: Origin::Api }
+}
+
+/// `identities` x `services` x `policies` with five checks a policy.
+pub fn objects(identities: usize, services: usize, policies: usize) -> Objects {
+    let mut objects = Objects::default();
+    for n in 0..identities {
+        let id = IdentityId::new(format!("identity-{n:07}"));
+        let subject = format!("spiffe://bench/device/{n}").parse().expect("a SPIFFE URI");
+        let identity = Identity {
+            name: id.as_str().into(),
+            subjects: vec![subject],
+            role_attributes: vec![format!("group-{}", n % GROUPS).into()],
+            disabled: false,
+            meta: meta(),
+            id: id.clone(),
+        };
+        objects.identities.insert(id, Arc::new(identity));
+    }
+    for n in 0..services {
+        let service = service(n);
+        objects.services.insert(service.id.clone(), Arc::new(service));
+    }
+    for (name, predicate) in predicates() {
+        let check = Check { id: CheckId::from(name), name: name.into(), predicate, max_age: None, remediation: None };
+        let check = PostureCheck { check: Arc::new(check), role_attributes: vec!["baseline".into()], meta: meta() };
+        objects.checks.insert(CheckId::from(name), Arc::new(check));
+    }
+    for n in 0..policies {
+        let policy = policy(n);
+        objects.policies.insert(policy.id.clone(), Arc::new(policy));
+    }
+    objects
+}
+
+fn service(n: usize) -> Service {
+    let id = ServiceId::new(format!("service-{n:06}"));
+    Service {
+        name: id.as_str().into(),
+        matching: Match { hosts: vec![format!("service-{n}.bench.example")], path_prefix: "/".into() },
+        upstreams: vec![],
+        transport: Transport {
+            tls: None,
+            protocol: UpstreamProtocol::Auto,
+            balance: Balance::RoundRobin,
+            health_check: None,
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(60),
+            retries: 1,
+        },
+        role_attributes: vec![format!("group-{}", n % GROUPS).into()],
+        concealed: false,
+        disclosure: Disclosure::Checks,
+        meta: meta(),
+        id,
+    }
+}
+
+fn policy(n: usize) -> ServicePolicy {
+    let group = Role::Attribute(format!("group-{}", n % GROUPS));
+    let id = PolicyId::new(format!("policy-{n:06}"));
+    ServicePolicy {
+        name: id.as_str().into(),
+        policy_type: PolicyType::Dial,
+        semantic: Semantic::AnyOf,
+        identity_roles: vec![group.clone()],
+        service_roles: vec![group],
+        posture_check_roles: vec![Role::Attribute("baseline".into())],
+        expression: None,
+        meta: meta(),
+        id,
+    }
+}
+
+fn predicates() -> Vec<(&'static str, Predicate)> {
+    let range = |text: &str| VersionRange::try_from(text.to_owned()).expect("a version range");
+    let process = |path: &str| ProcessRequirement {
+        platform: Platform::Linux,
+        path: path.to_owned(),
+        hashes: vec!["ab".repeat(32)],
+        signer_fingerprints: vec![],
+    };
+    vec![
+        ("os", Predicate::Os(OsRule {
+            systems: vec![OsRequirement { platform: Platform::Linux, versions: vec![range(">=6.1.0 <7.0.0")] }],
+        })),
+        ("domain", Predicate::Domain(DomainRule { domains: vec!["corp.example".into()] })),
+        ("mac", Predicate::Mac(MacRule { addresses: vec!["020000000001".into(), "020000000002".into()] })),
+        ("agent", Predicate::Processes(ProcessesRule {
+            semantic: ProcessSemantic::AllOf,
+            processes: vec![process("/usr/bin/agent")],
+        })),
+        ("shield", Predicate::Processes(ProcessesRule {
+            semantic: ProcessSemantic::AnyOf,
+            processes: vec![process("/usr/bin/shield"), process("/opt/shield")],
+        })),
+    ]
+}
+
+/// A posture that passes every check.
+pub fn healthy() -> Posture {
+    posture("6.1.0")
+}
+
+/// A posture that fails the OS check.
+pub fn outdated() -> Posture {
+    posture("5.10.0")
+}
+
+fn posture(version: &str) -> Posture {
+    fn fact<T>(value: T) -> Fact<T> {
+        Fact { value, observed_at: NOW, source: Source::Device, asked_by: None }
+    }
+    let process = |path: &str| {
+        fact(Process { path: path.into(), running: true, hash: "ab".repeat(32), signer_fingerprints: vec![] })
+    };
+    Posture {
+        os: Some(fact(Os { name: "Linux".into(), version: version.into(), build: None })),
+        domain: Some(fact("corp.example".into())),
+        macs: Some(fact(vec!["020000000002".into(), "020000000009".into()])),
+        processes: vec![
+            process("/usr/bin/agent"),
+            process("/usr/bin/shield"),
+            process("/usr/bin/other"),
+            process("/usr/bin/one"),
+            process("/usr/bin/more"),
+        ],
+        ..Posture::default()
+    }
+}
+
+/// A report of about 1 KB, as a client sends it.
+pub fn report() -> Report {
+    let observation = |seen| Observation { asked_by: None, seen };
+    let process = |n: usize| {
+        observation(Seen::Process(Process {
+            path: format!("/usr/bin/process-{n}"),
+            running: true,
+            hash: "ab".repeat(32),
+            signer_fingerprints: vec![],
+        }))
+    };
+    let mut observations = vec![
+        observation(Seen::Os(Os { name: "Linux".into(), version: "6.1.0".into(), build: None })),
+        observation(Seen::Domain("corp.example".into())),
+        observation(Seen::Macs(vec!["02:00:00:00:00:02".into(), "02:00:00:00:00:09".into()])),
+    ];
+    observations.extend((0..5).map(process));
+    Report { received_at: NOW, source: Source::Device, observations }
+}

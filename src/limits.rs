@@ -1,5 +1,7 @@
 //! Every bound of the program, in one place: name, unit, reason.
 
+use std::time::Duration;
+
 /// Longest accepted posture report, in bytes.
 pub const REPORT_BYTES_MAX: usize = 1024 * 1024;
 /// Most observations in one posture report.
@@ -26,7 +28,6 @@ pub const METRIC_SERVICES_MAX: usize = 1000;
 pub const METRIC_CHECKS_MAX: usize = 1000;
 /// Devices kept in memory after their identity left the policy.
 pub const DEPARTED_DEVICES_MAX: usize = 10_000;
-use std::time::Duration;
 
 /// Longest key of a stored record, in bytes.
 pub const STORE_KEY_BYTES_MAX: usize = 1024;

@@ -29,7 +29,7 @@ const IMPURE: &[&str] = &["tokio", "pingora", "std::fs", "std::net", "std::env",
 /// Crates that only the named rooms or files may use.
 const CONFINED: &[(&str, &[&str])] = &[
     ("pingora", &["tls", "proxy", "app"]),
-    ("redb", &["store/redb.rs"]),
+    ("redb", &["store/redb.rs", "store/redb/tests.rs"]),
     ("dashmap", &["enforce"]),
     ("axum", &["api", "cli"]),
     ("rcgen", &["tls"]),

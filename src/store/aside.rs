@@ -9,7 +9,7 @@ use super::error::StoreError;
 use crate::clock::Timestamp;
 use crate::limits::STORE_ASIDE_NAMES_MAX;
 
-/// A store file that could not be used and now lies under another name, untouched.
+/// A store file that could not be used and now lies under another name.
 ///
 /// What it held is not in the running store: the operator must hear of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl fmt::Display for Unusable {
 
 /// Renames `path` to `<path>.corrupt-<now>`, never over something that exists.
 ///
-/// INVARIANT: the caller holds the data directory's lock, so nobody takes the free name in between.
+/// INVARIANT: the caller holds the data directory, so nobody takes the free name in between.
 pub(super) fn move_aside(path: &Path, now: Timestamp, reason: Unusable) -> Result<MovedAside, StoreError> {
     let renamed = free_name(path, now).and_then(|to| std::fs::rename(path, &to).map(|()| to));
     match renamed {

@@ -121,6 +121,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn what_is_written_reads_back(record: BTreeMap<String, Vec<Option<i64>>>) {
             let bytes = encode(Table::Objects, "k", &record).unwrap();

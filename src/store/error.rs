@@ -1,7 +1,7 @@
 //! What can go wrong in the store, in the words of the product.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::backend::Table;
@@ -98,6 +98,10 @@ impl StoreError {
             StoreError::WriteTooLarge { .. } => "store-write-too-large",
             StoreError::Record(_) => "store-record-broken",
         }
+    }
+
+    pub(super) fn cannot_open(path: &Path, source: impl Error + Send + Sync + 'static) -> Self {
+        StoreError::Open { path: path.to_owned(), source: Arc::new(source) }
     }
 
     /// An [`StoreError::Unavailable`] with this cause.

@@ -9,6 +9,8 @@
 mod aside;
 mod backend;
 mod codec;
+mod contain;
+mod directory;
 mod error;
 mod memory;
 mod observer;
@@ -25,13 +27,13 @@ use crate::clock::Timestamp;
 use crate::limits::STORE_SCAN_RECORDS_MAX;
 use writer::StoreWriter;
 
+pub use self::redb::{Opened, RedbBackend};
 pub use aside::{MovedAside, Unusable};
 pub use backend::{Backend, StoredRecord, Table, Write};
 pub use codec::{RecordError, RecordFault};
 pub use error::{StoreCause, StoreError};
 pub use memory::MemoryBackend;
 pub use observer::{Commit, StoreObserver};
-pub use redb::{Opened, RedbBackend};
 
 /// A handle to the store; cheap to clone.
 #[derive(Clone)]

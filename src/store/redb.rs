@@ -2,22 +2,22 @@
 //!
 //! It must never panic on what a file holds, never touch a file another process uses, and never delete one.
 
-use std::any::Any;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs;
 use std::io;
 use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::redb::backends::FileBackend;
 use ::redb::{Builder, Database, Error as RedbError, ReadableDatabase, TableDefinition, TableError};
 
 use super::aside::{MovedAside, Unusable, move_aside};
 use super::backend::{Backend, StoredRecord, Table, Write};
-use super::error::StoreError;
-use crate::clock::Timestamp;
+use super::contain::{Panicked, contained};
+use super::directory::{DataDirectory, create_private};
+use super::error::{StoreCause, StoreError};
+use crate::clock::{Stopwatch, Timestamp};
 use crate::limits::{STORE_CACHE_BYTES, STORE_REOPEN_PAUSE_FACTOR};
 
 const FILE_NAME: &str = "postern.redb";
@@ -48,12 +48,15 @@ enum Connection {
         database: Database,
         /// How long opening took: every page is read.
         opened_in: Duration,
-        lock: DirectoryLock,
+        directory: DataDirectory,
     },
     Lost {
-        /// When to try again, so that a full disk does not keep a processor busy with opening.
-        retry_at: Instant,
-        lock: DirectoryLock,
+        /// The error, which answers every call until the file is open again.
+        cause: StoreCause,
+        since: Stopwatch,
+        /// How long to wait before opening, so that a full disk does not keep a processor busy with it.
+        pause: Duration,
+        directory: DataDirectory,
     },
     Closed,
 }
@@ -70,37 +73,38 @@ impl RedbBackend {
     }
 
     fn open_with(dir: &Path, now: Timestamp, open_file: OpenFile) -> Result<Opened, StoreError> {
-        fs::create_dir_all(dir).map_err(|source| cannot_open(dir, source))?;
-        let lock = DirectoryLock::take(dir)?;
+        let directory = DataDirectory::take(dir)?;
         let path = dir.join(FILE_NAME);
-        let started = Instant::now();
+        let opening = Stopwatch::start();
         let mut moved_aside = None;
         let database = match open_existing(&path, &open_file) {
             Ok(database) => database,
-            Err(OpenFailure::Missing) => make_new(dir, &path, &open_file)?,
+            Err(OpenFailure::Missing) => make_new(&directory, &path, &open_file)?,
             Err(OpenFailure::Unusable(reason)) => {
                 moved_aside = Some(move_aside(&path, now, reason)?);
-                make_new(dir, &path, &open_file)?
+                make_new(&directory, &path, &open_file)?
             }
             Err(OpenFailure::InUse) => {
                 return Err(StoreError::InUse { dir: dir.to_owned() });
             }
             Err(OpenFailure::Refused(error)) => return Err(error),
         };
-        let connection = RwLock::new(Connection::Open { database, opened_in: started.elapsed(), lock });
+        let opened_in = opening.elapsed();
+        let connection = RwLock::new(Connection::Open { database, opened_in, directory });
         Ok(Opened { backend: RedbBackend { path, open_file, connection }, moved_aside })
     }
 
     fn with<R>(&self, act: impl Fn(&Database) -> Result<R, RedbError>) -> Result<R, StoreError> {
         self.reconnect()?;
         let result = match &*self.read() {
-            Connection::Open { database, .. } => contained(|| act(database)),
-            Connection::Lost { .. } => return Err(StoreError::unavailable(Recovering)),
+            Connection::Open { database, .. } => engine(|| act(database)),
+            Connection::Lost { cause, .. } => return Err(StoreError::Unavailable { source: Arc::clone(cause) }),
             Connection::Closed => return Err(StoreError::Closed),
         };
         result.map_err(|fault| {
-            self.disconnect();
-            StoreError::unavailable(fault)
+            let cause: StoreCause = Arc::new(fault);
+            self.disconnect(Arc::clone(&cause));
+            StoreError::Unavailable { source: cause }
         })
     }
 
@@ -110,30 +114,30 @@ impl RedbBackend {
             return Ok(());
         }
         let mut connection = self.write();
-        let Connection::Lost { retry_at, .. } = &mut *connection else {
+        let Connection::Lost { cause, since, pause, .. } = &mut *connection else {
             return Ok(());
         };
-        let started = Instant::now();
-        if started < *retry_at {
-            return Err(StoreError::unavailable(Recovering));
+        if since.elapsed() < *pause {
+            return Err(StoreError::Unavailable { source: Arc::clone(cause) });
         }
-        let opened = contained(|| (self.open_file)(&self.path));
-        let opened_in = started.elapsed();
-        *retry_at = next_try(opened_in);
+        let opening = Stopwatch::start();
+        let opened = engine(|| (self.open_file)(&self.path));
+        let opened_in = opening.elapsed();
+        (*since, *pause) = (Stopwatch::start(), pause_after(opened_in));
         let database = opened.map_err(StoreError::unavailable)?;
-        if let Connection::Lost { lock, .. } = std::mem::replace(&mut *connection, Connection::Closed) {
-            *connection = Connection::Open { database, opened_in, lock };
+        if let Connection::Lost { directory, .. } = std::mem::replace(&mut *connection, Connection::Closed) {
+            *connection = Connection::Open { database, opened_in, directory };
         }
         Ok(())
     }
 
-    fn disconnect(&self) {
+    fn disconnect(&self, cause: StoreCause) {
         let mut connection = self.write();
         *connection = match std::mem::replace(&mut *connection, Connection::Closed) {
-            Connection::Open { database, opened_in, lock } => {
+            Connection::Open { database, opened_in, directory } => {
                 // The error that led here is the one to report; closing a failed file only repeats it.
-                let _ = contained(|| database.close().map_err(RedbError::from));
-                Connection::Lost { retry_at: next_try(opened_in), lock }
+                let _ = engine(|| Ok(database.close()?));
+                Connection::Lost { cause, since: Stopwatch::start(), pause: pause_after(opened_in), directory }
             }
             other => other,
         };
@@ -174,16 +178,17 @@ impl Backend for RedbBackend {
 
     fn close(&self) -> Result<(), StoreError> {
         match std::mem::replace(&mut *self.write(), Connection::Closed) {
-            Connection::Open { database, lock: _lock, .. } => {
-                contained(|| database.close().map_err(RedbError::from)).map_err(StoreError::unavailable)
+            Connection::Open { database, directory: _held, .. } => {
+                engine(|| Ok(database.close()?)).map_err(StoreError::unavailable)
             }
             Connection::Lost { .. } | Connection::Closed => Ok(()),
         }
     }
 }
 
-fn next_try(opened_in: Duration) -> Instant {
-    Instant::now() + opened_in.saturating_mul(STORE_REOPEN_PAUSE_FACTOR)
+/// Opening reads the whole file: it may take up a small share of the time, no more.
+fn pause_after(opened_in: Duration) -> Duration {
+    opened_in.saturating_mul(STORE_REOPEN_PAUSE_FACTOR)
 }
 
 fn read_one(database: &Database, table: Table, key: &str) -> Result<Option<Vec<u8>>, RedbError> {
@@ -258,23 +263,30 @@ fn open_existing(path: &Path, open_file: &OpenFile) -> Result<Database, OpenFail
     match path.symlink_metadata() {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenFailure::Missing),
-        Err(error) => return Err(OpenFailure::Refused(cannot_open(path, error))),
+        Err(error) => return Err(OpenFailure::Refused(StoreError::cannot_open(path, error))),
     }
     // A link that leads nowhere, such as to a volume that is not mounted, is an error and not a missing file.
-    let metadata = fs::metadata(path).map_err(|error| OpenFailure::Refused(cannot_open(path, error)))?;
+    let metadata = fs::metadata(path).map_err(|error| OpenFailure::Refused(StoreError::cannot_open(path, error)))?;
     if !metadata.is_file() {
         return Err(OpenFailure::Unusable(Unusable::NotAFile));
     }
     if metadata.len() == 0 {
         return Err(OpenFailure::Unusable(Unusable::Corrupt("it is empty".to_owned())));
     }
-    let database = contained(|| open_file(path)).map_err(|fault| failure_of(path, fault))?;
-    match contained(|| read_schema(&database)) {
-        Ok(Schema::Known) => Ok(database),
-        Ok(Schema::Newer(found)) => Err(OpenFailure::Unusable(Unusable::NewerSchema { found, known: SCHEMA })),
-        Ok(Schema::Absent) => Err(OpenFailure::Unusable(Unusable::Foreign("it records no schema".to_owned()))),
-        Err(fault) => Err(failure_of(path, fault)),
-    }
+    let opened = engine(|| {
+        let database = open_file(path)?;
+        let schema = read_schema(&database)?;
+        Ok((database, schema))
+    });
+    let (database, schema) = opened.map_err(|fault| failure_of(path, fault))?;
+    let reason = match schema {
+        Schema::Known => return Ok(database),
+        Schema::Newer(found) => Unusable::NewerSchema { found, known: SCHEMA },
+        Schema::Absent => Unusable::Foreign("it records no schema".to_owned()),
+    };
+    // Nothing was written, so nothing is lost if this fails.
+    let _ = engine(|| Ok(database.close()?));
+    Err(OpenFailure::Unusable(reason))
 }
 
 /// Checks every page's checksum: redb trusts a cleanly closed file otherwise, and may panic where it was altered.
@@ -315,27 +327,27 @@ fn failure_of(path: &Path, fault: EngineFault) -> OpenFailure {
         RedbError::Io(error) => match error.kind() {
             io::ErrorKind::InvalidData => OpenFailure::Unusable(Unusable::Foreign(error.to_string())),
             io::ErrorKind::UnexpectedEof => OpenFailure::Unusable(Unusable::Corrupt(error.to_string())),
-            _ => OpenFailure::Refused(cannot_open(path, error)),
+            _ => OpenFailure::Refused(StoreError::cannot_open(path, error)),
         },
         RedbError::UpgradeRequired(_)
         | RedbError::TableTypeMismatch { .. }
         | RedbError::TableIsMultimap(_)
         | RedbError::TypeDefinitionChanged { .. } => OpenFailure::Unusable(Unusable::Foreign(detail)),
-        other => OpenFailure::Refused(cannot_open(path, other)),
+        other => OpenFailure::Refused(StoreError::cannot_open(path, other)),
     }
 }
 
 /// Makes a store under a passing name and renames it into place, so that a crash here never looks like corruption.
-fn make_new(dir: &Path, path: &Path, open_file: &OpenFile) -> Result<Database, StoreError> {
-    let new = dir.join(NEW_FILE_NAME);
-    write_new(&new).map_err(|error| cannot_open(&new, error))?;
-    let placed = fs::rename(&new, path).and_then(|()| File::open(dir)?.sync_all());
-    placed.map_err(|error| cannot_open(path, error))?;
-    contained(|| open_file(path)).map_err(|error| cannot_open(path, error))
+fn make_new(directory: &DataDirectory, path: &Path, open_file: &OpenFile) -> Result<Database, StoreError> {
+    let new = path.with_file_name(NEW_FILE_NAME);
+    write_new(&new).map_err(|error| StoreError::cannot_open(&new, error))?;
+    let placed = fs::rename(&new, path).and_then(|()| directory.sync());
+    placed.map_err(|error| StoreError::cannot_open(path, error))?;
+    engine(|| open_file(path)).map_err(|error| StoreError::cannot_open(path, error))
 }
 
 fn write_new(path: &Path) -> Result<(), EngineFault> {
-    contained(|| {
+    engine(|| {
         let database = Builder::new().create_with_backend(FileBackend::new(create_private(path)?)?)?;
         let transaction = database.begin_write()?;
         for table in Table::ALL {
@@ -347,69 +359,23 @@ fn write_new(path: &Path) -> Result<(), EngineFault> {
     })
 }
 
-/// An empty file for the owner's eyes only.
-fn create_private(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// Held from before the file is looked at, so that two starting processes cannot move each other's file aside.
-struct DirectoryLock {
-    /// `None` where directories cannot be locked: there redb's own lock on the file has to do.
-    _held: Option<File>,
-}
-
-impl DirectoryLock {
-    fn take(dir: &Path) -> Result<Self, StoreError> {
-        let directory = File::open(dir).map_err(|source| cannot_open(dir, source))?;
-        match directory.try_lock() {
-            Ok(()) => Ok(DirectoryLock { _held: Some(directory) }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { dir: dir.to_owned() }),
-            Err(TryLockError::Error(_)) => Ok(DirectoryLock { _held: None }),
-        }
-    }
-}
-
 fn definition(table: Table) -> TableDefinition<'static, &'static str, &'static [u8]> {
     TableDefinition::new(table.name())
 }
-
-fn cannot_open(path: &Path, source: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    StoreError::Open { path: path.to_owned(), source: Arc::new(source) }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("recovering from an earlier error")]
-struct Recovering;
 
 /// What a call into redb can end in besides success.
 #[derive(Debug, thiserror::Error)]
 enum EngineFault {
     #[error(transparent)]
     Failed(#[from] RedbError),
-    #[error("the storage engine gave up: {0}")]
-    Panicked(String),
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
 }
 
 /// Runs a call into redb; should it panic on a damaged page, the panic ends here, as an error.
-fn contained<R>(call: impl FnOnce() -> Result<R, RedbError>) -> Result<R, EngineFault> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(EngineFault::Failed),
-        Err(payload) => Err(EngineFault::Panicked(panic_text(&*payload))),
-    }
+fn engine<R>(call: impl FnOnce() -> Result<R, RedbError>) -> Result<R, EngineFault> {
+    Ok(contained(call)??)
 }
 
-fn panic_text(payload: &(dyn Any + Send)) -> String {
-    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_owned(),
-        (None, Some(text)) => text.clone(),
-        (None, None) => "without a message".to_owned(),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -5,17 +5,18 @@
 //! for them to come back with more, so that a steady crowd shares commits instead of alternating large and tiny ones.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::timeout;
 
 use super::backend::{Backend, Write};
+use super::contain::contained;
 use super::error::StoreError;
 use super::observer::{Commit, StoreObserver};
+use crate::clock::Stopwatch;
 use crate::limits::{
     STORE_CLOSE_WAIT_MAX, STORE_COMMIT_RECORDS_MAX, STORE_COMMIT_WAIT_MAX, STORE_GATHER_WAIT_MAX,
     STORE_QUEUE_PAGES_MAX, STORE_ROOM_WAIT_MAX, STORE_WRITE_PAGES_MAX,
@@ -78,12 +79,11 @@ impl StoreWriter {
         self.queue.close();
         self.room.close();
         let mut closed = self.closed.clone();
-        let result = match timeout(STORE_CLOSE_WAIT_MAX, closed.wait_for(Option::is_some)).await {
+        match timeout(STORE_CLOSE_WAIT_MAX, closed.wait_for(Option::is_some)).await {
             Ok(Ok(result)) => result.clone().unwrap_or(Err(StoreError::Closed)),
             Ok(Err(_)) => Err(StoreError::Closed),
             Err(_) => Err(StoreError::Unconfirmed),
-        };
-        result
+        }
     }
 
     async fn enter(&self, writes: Vec<Write>, reply: Reply) -> Result<(), StoreError> {
@@ -155,21 +155,20 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// Waits for a submission, then until `deadline` for `wanted` of them; `None` when closed and empty.
-    fn take_batch(&self, wanted: usize, deadline: Option<Instant>) -> Option<Batch> {
+    /// Waits for a submission, then for the company it is likely to get; `None` when closed and empty.
+    fn take_batch(&self, previous: Option<Previous>) -> Option<Batch> {
         let mut state = self.lock();
         state.wanted = 1;
         while state.submissions.is_empty() && !state.closed {
             state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.wanted = wanted;
-        while state.submissions.len() < wanted && !state.closed {
-            let left = deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()));
-            if left.is_zero() {
+        state.wanted = previous.map_or(1, |previous| previous.served.min(STORE_COMMIT_RECORDS_MAX));
+        while state.submissions.len() < state.wanted && !state.closed {
+            let passed = previous.map_or(Duration::MAX, |previous| previous.ended.elapsed());
+            let Some(left) = STORE_GATHER_WAIT_MAX.checked_sub(passed).filter(|left| !left.is_zero()) else {
                 break;
-            }
-            let waited = self.arrived.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            };
+            state = self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let mut batch = Batch::default();
         while let Some(submission) = state.submissions.pop_front_if(|next| batch.has_room_for(next)) {
@@ -220,33 +219,31 @@ struct Committer {
     queue: Arc<Queue>,
     backend: Arc<dyn Backend>,
     observer: Arc<dyn StoreObserver>,
-    /// When the last commit ended and how many callers it served.
-    previous: Option<(Instant, usize)>,
+    previous: Option<Previous>,
+}
+
+/// The commit before the next one.
+#[derive(Clone, Copy)]
+struct Previous {
+    ended: Stopwatch,
+    /// How many writes it answered: so many callers may be about to come back.
+    served: usize,
 }
 
 impl Committer {
     fn run(mut self) -> Result<(), StoreError> {
-        while let Some(batch) = self.next_batch() {
+        while let Some(batch) = self.queue.take_batch(self.previous) {
             let result = self.commit(&batch);
-            self.previous = Some((Instant::now(), batch.waiting.len()));
+            self.previous = Some(Previous { ended: Stopwatch::start(), served: batch.waiting.len() });
             batch.answer(&result);
         }
-        contained(|| self.backend.close())
-    }
-
-    fn next_batch(&self) -> Option<Batch> {
-        match self.previous {
-            Some((ended, served)) => {
-                self.queue.take_batch(served.min(STORE_COMMIT_RECORDS_MAX), ended.checked_add(STORE_GATHER_WAIT_MAX))
-            }
-            None => self.queue.take_batch(1, None),
-        }
+        attempt(|| self.backend.close())
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        let started = Instant::now();
-        let result = contained(|| self.backend.commit(&batch.writes));
-        let commit = Commit { writes: batch.waiting.len(), records: batch.writes.len(), took: started.elapsed() };
+        let commit_time = Stopwatch::start();
+        let result = attempt(|| self.backend.commit(&batch.writes));
+        let commit = Commit { writes: batch.waiting.len(), records: batch.writes.len(), took: commit_time.elapsed() };
         match &result {
             Ok(()) => self.observer.committed(commit),
             Err(error) => self.observer.commit_failed(commit, error),
@@ -264,10 +261,6 @@ impl Drop for Committer {
 }
 
 /// A backend that panics fails its batch, not the thread.
-fn contained(call: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(StoreError::unavailable(BackendPanicked)))
+fn attempt(call: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
+    contained(call).map_err(StoreError::unavailable)?
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("the backend panicked")]
-struct BackendPanicked;

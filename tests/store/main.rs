@@ -1,0 +1,10 @@
+//! The store from outside: what it keeps, in which order, and what remains after damage, full disks and sudden ends.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod conformance;
+mod damage;
+mod faulty;
+mod group_commit;
+mod records;
+mod sudden_end;

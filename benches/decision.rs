@@ -81,7 +81,8 @@ fn decisions(criterion: &mut Criterion) {
     let identity = IdentityId::from("identity-0000007");
     for (name, posture) in [("miss, allowed", world::healthy()), ("miss, denied with evidence", world::outdated())] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| black_box(decision::decide(published.snapshot(), &identity, service, &posture, world::NOW)));
+            bencher
+                .iter(|| black_box(decision::decide(published.snapshot(), &identity, service, &posture, world::NOW)));
         });
     }
     group.bench_function("route", |bencher| {
@@ -93,9 +94,10 @@ fn decisions(criterion: &mut Criterion) {
 fn snapshots(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("snapshot");
     group.sample_size(10);
-    for (name, identities, services, policies) in
-        [("compile, 1,000 each", 1000, 1000, 1000), ("compile, 100,000 identities, 10,000 services, 10,000 policies", IDENTITIES, SERVICES, POLICIES)]
-    {
+    for (name, identities, services, policies) in [
+        ("compile, 1,000 each", 1000, 1000, 1000),
+        ("compile, 100,000 identities, 10,000 services, 10,000 policies", IDENTITIES, SERVICES, POLICIES),
+    ] {
         let objects = world::objects(identities, services, policies);
         group.bench_function(name, |bencher| {
             bencher.iter_batched(|| objects.clone(), |objects| compile(objects, 1), BatchSize::PerIteration);

@@ -108,19 +108,28 @@ fn predicates() -> Vec<(&'static str, Predicate)> {
         signer_fingerprints: vec![],
     };
     vec![
-        ("os", Predicate::Os(OsRule {
-            systems: vec![OsRequirement { platform: Platform::Linux, versions: vec![range(">=6.1.0 <7.0.0")] }],
-        })),
+        (
+            "os",
+            Predicate::Os(OsRule {
+                systems: vec![OsRequirement { platform: Platform::Linux, versions: vec![range(">=6.1.0 <7.0.0")] }],
+            }),
+        ),
         ("domain", Predicate::Domain(DomainRule { domains: vec!["corp.example".into()] })),
         ("mac", Predicate::Mac(MacRule { addresses: vec!["020000000001".into(), "020000000002".into()] })),
-        ("agent", Predicate::Processes(ProcessesRule {
-            semantic: ProcessSemantic::AllOf,
-            processes: vec![process("/usr/bin/agent")],
-        })),
-        ("shield", Predicate::Processes(ProcessesRule {
-            semantic: ProcessSemantic::AnyOf,
-            processes: vec![process("/usr/bin/shield"), process("/opt/shield")],
-        })),
+        (
+            "agent",
+            Predicate::Processes(ProcessesRule {
+                semantic: ProcessSemantic::AllOf,
+                processes: vec![process("/usr/bin/agent")],
+            }),
+        ),
+        (
+            "shield",
+            Predicate::Processes(ProcessesRule {
+                semantic: ProcessSemantic::AnyOf,
+                processes: vec![process("/usr/bin/shield"), process("/opt/shield")],
+            }),
+        ),
     ]
 }
 

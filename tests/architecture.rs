@@ -24,7 +24,8 @@ const FLOORS: &[&[&str]] = &[
 const HIGHEST_PURE_FLOOR: usize = 4;
 
 /// What a pure floor must not name.
-const IMPURE: &[&str] = &["tokio", "pingora", "std::fs", "std::net", "std::env", "std::process", "tracing", "reqwest", "axum", "redb"];
+const IMPURE: &[&str] =
+    &["tokio", "pingora", "std::fs", "std::net", "std::env", "std::process", "tracing", "reqwest", "axum", "redb"];
 
 /// Crates that only the named rooms or files may use.
 const CONFINED: &[(&str, &[&str])] = &[
@@ -92,7 +93,9 @@ fn imports_go_downward_only() {
     for source in sources() {
         let Some(own) = floor_of(&source.room) else { continue };
         let text = code(&source.text);
-        for (room, floor) in FLOORS.iter().enumerate().flat_map(|(floor, rooms)| rooms.iter().map(move |room| (*room, floor))) {
+        for (room, floor) in
+            FLOORS.iter().enumerate().flat_map(|(floor, rooms)| rooms.iter().map(move |room| (*room, floor)))
+        {
             let lower = floor < own || room == source.room;
             if !lower && imports(&text, room) {
                 wrong.push(format!("{} (floor {own}) imports crate::{room} (floor {floor})", source.path.display()));
@@ -167,7 +170,9 @@ fn keys_are_cut_in_one_place() {
     // A permit made anywhere else would open an upstream undecided; an identity made anywhere else would be unverified.
     let mut calls: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for source in sources() {
-        for (constructor, text) in [("Permit::new(", code(&source.text)), ("VerifiedIdentity::new(", code(&source.text))] {
+        for (constructor, text) in
+            [("Permit::new(", code(&source.text)), ("VerifiedIdentity::new(", code(&source.text))]
+        {
             for _ in text.matches(constructor) {
                 calls.entry(constructor).or_default().push(source.path.display().to_string());
             }

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use postern::clock::Timestamp;
 use postern::id::{CheckId, IdentityId, PolicyId, ServiceId};
-use postern::policy::objects::{
-    Identity, Meta, Objects, Origin, PolicyType, PostureCheck, Service, ServicePolicy,
-};
+use postern::policy::objects::{Identity, Meta, Objects, Origin, PolicyType, PostureCheck, Service, ServicePolicy};
 use postern::policy::roles::{Role, Semantic};
 use postern::policy::service::{Balance, Disclosure, Match, Transport, UpstreamProtocol};
 use postern::posture::check::domain::DomainRule;

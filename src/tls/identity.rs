@@ -16,6 +16,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
 use super::distinguished_name::{self, hex};
+use super::pem;
 use super::trust::Standing;
 use crate::clock::Timestamp;
 use crate::limits::{CERTIFICATE_NAMES_MAX, SPIFFE_ID_BYTES_MAX};
@@ -186,6 +187,22 @@ impl VerifiedIdentity {
     /// The certificates as the client sent them, the leaf first.
     pub fn chain(&self) -> &Arc<[CertificateDer<'static>]> {
         &self.chain
+    }
+
+    /// The leaf certificate as a PEM block.
+    pub fn leaf_pem(&self) -> String {
+        self.chain
+            .first()
+            .map(|leaf| pem::certificate_block(leaf))
+            .unwrap_or_default()
+    }
+
+    /// Every certificate of the chain as PEM blocks, the leaf first.
+    pub fn chain_pem(&self) -> String {
+        self.chain
+            .iter()
+            .map(|certificate| pem::certificate_block(certificate))
+            .collect()
     }
 
     /// What trust said about this chain when it was last asked.

@@ -18,6 +18,7 @@ mod distrust;
 mod handshake;
 mod identity;
 mod material;
+mod pem;
 pub mod pki;
 mod server_cert;
 mod settings;

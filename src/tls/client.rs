@@ -37,9 +37,9 @@ pub fn client_config(
 ) -> Result<ClientConfig, ClientConfigError> {
     let mut roots = RootCertStore::empty();
     for (certificate, position) in load_certificates(ca_file)?.into_iter().zip(1..) {
-        roots.add(certificate).map_err(|cause| {
-            MaterialError::new(ca_file, MaterialProblem::Unusable { position, cause })
-        })?;
+        roots
+            .add(certificate)
+            .map_err(|cause| MaterialError::new(ca_file, MaterialProblem::Unusable { position, cause }))?;
     }
     let builder = ClientConfig::builder_with_provider(crypto_provider())
         .with_safe_default_protocol_versions()

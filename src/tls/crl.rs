@@ -45,16 +45,10 @@ impl LoadedCrl {
         if lists.is_empty() {
             return Err(unusable(file, "no `BEGIN X509 CRL` block"));
         }
-        lists
-            .into_iter()
-            .map(|der| LoadedCrl::read(file, der))
-            .collect()
+        lists.into_iter().map(|der| LoadedCrl::read(file, der)).collect()
     }
 
-    fn read(
-        file: &Path,
-        der: CertificateRevocationListDer<'static>,
-    ) -> Result<Self, MaterialError> {
+    fn read(file: &Path, der: CertificateRevocationListDer<'static>) -> Result<Self, MaterialError> {
         let (rest, list) = CertificateRevocationList::from_der(&der)
             .map_err(|_| unusable(file, "it is neither a PEM nor a DER revocation list"))?;
         if !rest.is_empty() {
@@ -67,10 +61,7 @@ impl LoadedCrl {
             authority_key: authority_key(&list),
             number: list.crl_number().map(|number| number.to_bytes_be()),
             next_update: list.next_update().map(timestamp),
-            revoked: list
-                .iter_revoked_certificates()
-                .map(|entry| entry.raw_serial().into())
-                .collect(),
+            revoked: list.iter_revoked_certificates().map(|entry| entry.raw_serial().into()).collect(),
             der: CertificateRevocationListDer::from(Vec::new()),
         };
         Ok(LoadedCrl { der, ..loaded })
@@ -89,17 +80,11 @@ impl LoadedCrl {
     /// Refuses a list that names one of `cas` as its issuer without carrying that CA's signature.
     ///
     /// A list by nobody among the CAs may belong to an intermediate that clients send; it is judged when used.
-    pub(super) fn check_signature(
-        &self,
-        cas: &[X509Certificate<'_>],
-    ) -> Result<SignedBy, MaterialError> {
+    pub(super) fn check_signature(&self, cas: &[X509Certificate<'_>]) -> Result<SignedBy, MaterialError> {
         let Ok((_, list)) = CertificateRevocationList::from_der(&self.der) else {
             return Err(unusable(&self.file, "it is not a revocation list"));
         };
-        let mut named = cas
-            .iter()
-            .filter(|ca| ca.subject().as_raw() == &*self.issuer_der)
-            .peekable();
+        let mut named = cas.iter().filter(|ca| ca.subject().as_raw() == &*self.issuer_der).peekable();
         if named.peek().is_none() {
             return Ok(SignedBy::Unknown);
         }
@@ -107,43 +92,27 @@ impl LoadedCrl {
         if named.any(|ca| list.verify_signature(ca.public_key()).is_ok()) {
             return Ok(SignedBy::Ca);
         }
-        let problem = MaterialProblem::ForgedCrl {
-            issuer: self.issuer.clone(),
-        };
+        let problem = MaterialProblem::ForgedCrl { issuer: self.issuer.clone() };
         Err(MaterialError::new(&self.file, problem))
     }
 
     /// What should be known about this list at `now`.
     pub(super) fn date_warning(&self, now: Timestamp) -> Option<MaterialWarning> {
         let next_update = self.next_update.filter(|next_update| *next_update <= now)?;
-        let concern = Concern::CrlExpired {
-            issuer: self.issuer.clone(),
-            next_update,
-        };
-        Some(MaterialWarning {
-            file: self.file.clone(),
-            concern,
-        })
+        let concern = Concern::CrlExpired { issuer: self.issuer.clone(), next_update };
+        Some(MaterialWarning { file: self.file.clone(), concern })
     }
 
     /// The warning that no CA file holds the issuer.
     pub(super) fn unknown_issuer_warning(&self) -> MaterialWarning {
-        let concern = Concern::CrlIssuerUnknown {
-            issuer: self.issuer.clone(),
-        };
-        MaterialWarning {
-            file: self.file.clone(),
-            concern,
-        }
+        let concern = Concern::CrlIssuerUnknown { issuer: self.issuer.clone() };
+        MaterialWarning { file: self.file.clone(), concern }
     }
 
     fn replaces_a_newer_one_of(&self, earlier: &LoadedCrl) -> bool {
-        let same_scope =
-            self.issuer_der == earlier.issuer_der && self.authority_key == earlier.authority_key;
+        let same_scope = self.issuer_der == earlier.issuer_der && self.authority_key == earlier.authority_key;
         match (&self.number, &earlier.number) {
-            (Some(number), Some(before)) => {
-                same_scope && (number.len(), number) < (before.len(), before)
-            }
+            (Some(number), Some(before)) => same_scope && (number.len(), number) < (before.len(), before),
             _ => false,
         }
     }
@@ -170,10 +139,7 @@ impl CrlIndex {
     pub(super) fn new(lists: Vec<LoadedCrl>) -> Self {
         let mut by_issuer: HashMap<Box<[u8]>, Vec<usize>> = HashMap::new();
         for (position, list) in lists.iter().enumerate() {
-            by_issuer
-                .entry(list.issuer_der.clone())
-                .or_default()
-                .push(position);
+            by_issuer.entry(list.issuer_der.clone()).or_default().push(position);
         }
         CrlIndex { lists, by_issuer }
     }
@@ -184,8 +150,7 @@ impl CrlIndex {
 
     /// Whether `issuer` has revoked `serial`, both as they were signed.
     pub(super) fn revokes(&self, issuer: &[u8], serial: &[u8]) -> bool {
-        self.of_issuer(issuer)
-            .any(|list| list.revoked.contains(serial))
+        self.of_issuer(issuer).any(|list| list.revoked.contains(serial))
     }
 
     /// Whether `issuer` has any list here.
@@ -195,23 +160,14 @@ impl CrlIndex {
 
     /// The first moment after `now` at which a list of `issuer` should have been replaced.
     pub(super) fn next_update_after(&self, now: Timestamp, issuer: &[u8]) -> Option<Timestamp> {
-        self.of_issuer(issuer)
-            .filter_map(|list| list.next_update)
-            .filter(|next_update| *next_update > now)
-            .min()
+        self.of_issuer(issuer).filter_map(|list| list.next_update).filter(|next_update| *next_update > now).min()
     }
 
     /// Refuses to take the place of `earlier` with an older list: what was revoked would be good again.
     pub(super) fn check_not_older_than(&self, earlier: &CrlIndex) -> Result<(), MaterialError> {
         for list in &self.lists {
-            if earlier
-                .lists
-                .iter()
-                .any(|before| list.replaces_a_newer_one_of(before))
-            {
-                let problem = MaterialProblem::OlderCrl {
-                    issuer: list.issuer.clone(),
-                };
+            if earlier.lists.iter().any(|before| list.replaces_a_newer_one_of(before)) {
+                let problem = MaterialProblem::OlderCrl { issuer: list.issuer.clone() };
                 return Err(MaterialError::new(&list.file, problem));
             }
         }
@@ -219,26 +175,18 @@ impl CrlIndex {
     }
 
     fn of_issuer(&self, issuer: &[u8]) -> impl Iterator<Item = &LoadedCrl> {
-        let positions = self
-            .by_issuer
-            .get(issuer)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        positions
-            .iter()
-            .filter_map(|position| self.lists.get(*position))
+        let positions = self.by_issuer.get(issuer).map(Vec::as_slice).unwrap_or_default();
+        positions.iter().filter_map(|position| self.lists.get(*position))
     }
 }
 
 fn authority_key(list: &CertificateRevocationList<'_>) -> Option<Box<[u8]>> {
-    list.extensions()
-        .iter()
-        .find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::AuthorityKeyIdentifier(identifier) => {
-                identifier.key_identifier.as_ref().map(|key| key.0.into())
-            }
-            _ => None,
-        })
+    list.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(identifier) => {
+            identifier.key_identifier.as_ref().map(|key| key.0.into())
+        }
+        _ => None,
+    })
 }
 
 fn is_pem(bytes: &[u8]) -> bool {

@@ -8,10 +8,8 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 /// Writes `name` as RFC 4514 text.
 pub(super) fn to_text(name: &X509Name<'_>) -> String {
-    let mut parts: Vec<String> = name
-        .iter_rdn()
-        .map(|rdn| rdn.iter().map(attribute_text).collect::<Vec<_>>().join("+"))
-        .collect();
+    let mut parts: Vec<String> =
+        name.iter_rdn().map(|rdn| rdn.iter().map(attribute_text).collect::<Vec<_>>().join("+")).collect();
     parts.reverse();
     parts.join(",")
 }
@@ -84,10 +82,7 @@ mod tests {
 
     #[test]
     fn special_and_unprintable_characters_are_escaped() {
-        assert_eq!(
-            escaped("a,b+c\"d\\e;f<g>h"),
-            "a\\,b\\+c\\\"d\\\\e\\;f\\<g\\>h"
-        );
+        assert_eq!(escaped("a,b+c\"d\\e;f<g>h"), "a\\,b\\+c\\\"d\\\\e\\;f\\<g\\>h");
         assert_eq!(escaped("#x"), "\\#x");
         assert_eq!(escaped("x#"), "x#");
         assert_eq!(escaped(" x "), "\\ x\\ ");

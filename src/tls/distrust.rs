@@ -69,18 +69,12 @@ impl DistrustReason {
         match error {
             rustls::Error::InvalidCertificate(bad) => match bad {
                 Bad::Expired | Bad::ExpiredContext { .. } => DistrustReason::CertificateExpired,
-                Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
-                    DistrustReason::CertificateNotYetValid
-                }
+                Bad::NotValidYet | Bad::NotValidYetContext { .. } => DistrustReason::CertificateNotYetValid,
                 Bad::Revoked => DistrustReason::CertificateRevoked,
                 // A CA with the right name and another key shows as a signature that does not fit.
                 Bad::UnknownIssuer | Bad::BadSignature => DistrustReason::CertificateUntrustedCa,
-                Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
-                    DistrustReason::CertificateWrongPurpose
-                }
-                Bad::ExpiredRevocationList | Bad::ExpiredRevocationListContext { .. } => {
-                    DistrustReason::CrlExpired
-                }
+                Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => DistrustReason::CertificateWrongPurpose,
+                Bad::ExpiredRevocationList | Bad::ExpiredRevocationListContext { .. } => DistrustReason::CrlExpired,
                 Bad::UnknownRevocationStatus => DistrustReason::CrlMissing,
                 _ => DistrustReason::CertificateMalformed,
             },
@@ -98,14 +92,8 @@ mod tests {
 
     #[test]
     fn reason_codes_are_distinct_and_kebab_case() {
-        let codes: HashSet<_> = DistrustReason::ALL
-            .iter()
-            .map(|reason| reason.code())
-            .collect();
+        let codes: HashSet<_> = DistrustReason::ALL.iter().map(|reason| reason.code()).collect();
         assert_eq!(codes.len(), DistrustReason::ALL.len());
-        assert!(codes.iter().all(|code| {
-            code.bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
-        }));
+        assert!(codes.iter().all(|code| { code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') }));
     }
 }

@@ -115,24 +115,17 @@ impl HandshakeInspector {
 
     fn peer(&self, chain: Option<&[CertificateDer<'_>]>, server_name: Option<&str>) -> TlsPeer {
         let server_name = server_name.map(|name| name.to_ascii_lowercase().into());
-        TlsPeer {
-            identity: self.identity(chain.unwrap_or_default()),
-            server_name,
-        }
+        TlsPeer { identity: self.identity(chain.unwrap_or_default()), server_name }
     }
 
     fn identity(&self, chain: &[CertificateDer<'_>]) -> Result<Arc<VerifiedIdentity>, NoIdentity> {
         let Some(leaf) = chain.first() else {
-            self.verifier
-                .observer()
-                .handshake(HandshakeOutcome::Anonymous);
+            self.verifier.observer().handshake(HandshakeOutcome::Anonymous);
             return Err(NoIdentity::NoCertificate);
         };
         match self.verifier.identify(chain) {
             Ok(identity) => {
-                self.verifier
-                    .observer()
-                    .handshake(HandshakeOutcome::Accepted);
+                self.verifier.observer().handshake(HandshakeOutcome::Accepted);
                 Ok(identity)
             }
             Err(reason) => {
@@ -145,12 +138,7 @@ impl HandshakeInspector {
 
 #[async_trait]
 impl TlsAccept for HandshakeInspector {
-    async fn handshake_complete_callback(
-        &self,
-        tls: &TlsRef,
-    ) -> Option<Arc<dyn Any + Send + Sync>> {
-        Some(Arc::new(
-            self.peer(tls.peer_cert_chain_der(), tls.server_name()),
-        ))
+    async fn handshake_complete_callback(&self, tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
+        Some(Arc::new(self.peer(tls.peer_cert_chain_der(), tls.server_name())))
     }
 }

@@ -43,8 +43,7 @@ pub struct Certificate {
 impl Certificate {
     /// Reads a DER certificate. It says nothing about whether the certificate should be believed.
     pub fn parse(der: &[u8]) -> Result<Self, MalformedCertificate> {
-        let (rest, certificate) =
-            X509Certificate::from_der(der).map_err(|_| MalformedCertificate::NotX509)?;
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| MalformedCertificate::NotX509)?;
         if !rest.is_empty() {
             return Err(MalformedCertificate::NotX509);
         }
@@ -167,16 +166,8 @@ pub struct VerifiedIdentity {
 
 impl VerifiedIdentity {
     /// INVARIANT: called in `verifier.rs` only, right after the chain was verified.
-    pub(super) fn new(
-        leaf: Certificate,
-        chain: Arc<[CertificateDer<'static>]>,
-        standing: Standing,
-    ) -> Self {
-        VerifiedIdentity {
-            leaf,
-            chain,
-            standing: ArcSwap::from_pointee(standing),
-        }
+    pub(super) fn new(leaf: Certificate, chain: Arc<[CertificateDer<'static>]>, standing: Standing) -> Self {
+        VerifiedIdentity { leaf, chain, standing: ArcSwap::from_pointee(standing) }
     }
 
     /// The facts of the leaf certificate.
@@ -191,18 +182,12 @@ impl VerifiedIdentity {
 
     /// The leaf certificate as a PEM block.
     pub fn leaf_pem(&self) -> String {
-        self.chain
-            .first()
-            .map(|leaf| pem::certificate_block(leaf))
-            .unwrap_or_default()
+        self.chain.first().map(|leaf| pem::certificate_block(leaf)).unwrap_or_default()
     }
 
     /// Every certificate of the chain as PEM blocks, the leaf first.
     pub fn chain_pem(&self) -> String {
-        self.chain
-            .iter()
-            .map(|certificate| pem::certificate_block(certificate))
-            .collect()
+        self.chain.iter().map(|certificate| pem::certificate_block(certificate)).collect()
     }
 
     /// What trust said about this chain when it was last asked.
@@ -241,9 +226,8 @@ struct AlternativeNames {
 impl AlternativeNames {
     fn of(certificate: &X509Certificate<'_>) -> Result<Self, MalformedCertificate> {
         let mut names = AlternativeNames::default();
-        let Some(extension) = certificate
-            .subject_alternative_name()
-            .map_err(|_| MalformedCertificate::AlternativeNames)?
+        let Some(extension) =
+            certificate.subject_alternative_name().map_err(|_| MalformedCertificate::AlternativeNames)?
         else {
             return Ok(names);
         };
@@ -254,9 +238,7 @@ impl AlternativeNames {
             match name {
                 GeneralName::URI(uri) => names.uris.push(printable(uri)?),
                 GeneralName::RFC822Name(email) => names.emails.push(printable(email)?),
-                GeneralName::DNSName(dns) => {
-                    names.dns_names.push(printable(&dns.to_ascii_lowercase())?)
-                }
+                GeneralName::DNSName(dns) => names.dns_names.push(printable(&dns.to_ascii_lowercase())?),
                 GeneralName::Invalid(..) => return Err(MalformedCertificate::AlternativeNames),
                 _ => {}
             }
@@ -284,20 +266,14 @@ pub(super) fn is_spiffe_id(uri: &str) -> bool {
     let mut segments = rest.split('/');
     let domain = segments.next().unwrap_or_default();
     !domain.is_empty()
-        && domain
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_'))
+        && domain.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_'))
         && segments.all(|segment| {
             !matches!(segment, "" | "." | "..")
-                && segment
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+                && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
         })
 }
 
-fn common_name(
-    certificate: &X509Certificate<'_>,
-) -> Result<Option<Arc<str>>, MalformedCertificate> {
+fn common_name(certificate: &X509Certificate<'_>) -> Result<Option<Arc<str>>, MalformedCertificate> {
     let mut names = certificate.subject().iter_common_name();
     match (names.next(), names.next()) {
         (Some(only), None) => only.as_str().ok().map(printable).transpose(),
@@ -331,11 +307,7 @@ mod tests {
 
     #[test]
     fn spiffe_ids_are_read_strictly() {
-        for good in [
-            "spiffe://example.org",
-            "spiffe://example.org/laptop/7",
-            "spiffe://a_b-c.d/X.y_z-1",
-        ] {
+        for good in ["spiffe://example.org", "spiffe://example.org/laptop/7", "spiffe://a_b-c.d/X.y_z-1"] {
             assert!(is_spiffe_id(good), "{good}");
         }
         for bad in [
@@ -355,10 +327,7 @@ mod tests {
         ] {
             assert!(!is_spiffe_id(bad), "{bad}");
         }
-        assert!(!is_spiffe_id(&format!(
-            "spiffe://example.org/{}",
-            "a".repeat(SPIFFE_ID_BYTES_MAX)
-        )));
+        assert!(!is_spiffe_id(&format!("spiffe://example.org/{}", "a".repeat(SPIFFE_ID_BYTES_MAX))));
     }
 
     #[test]

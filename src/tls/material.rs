@@ -28,10 +28,7 @@ pub struct MaterialError {
 
 impl MaterialError {
     pub(super) fn new(file: &Path, problem: MaterialProblem) -> Self {
-        MaterialError {
-            file: file.to_owned(),
-            problem,
-        }
+        MaterialError { file: file.to_owned(), problem }
     }
 
     /// The file that cannot be used.
@@ -64,9 +61,7 @@ pub enum MaterialProblem {
     #[error("holds no certificate (no `BEGIN CERTIFICATE` block)")]
     NoCertificate,
     /// It holds no private key.
-    #[error(
-        "holds no private key (no `BEGIN PRIVATE KEY` block; encrypted keys are not supported)"
-    )]
+    #[error("holds no private key (no `BEGIN PRIVATE KEY` block; encrypted keys are not supported)")]
     NoPrivateKey,
     /// One of its certificates cannot be read.
     #[error("certificate {position} in the file: {cause}")]
@@ -105,17 +100,13 @@ pub enum MaterialProblem {
     #[error("is not a usable revocation list: {0}")]
     UnusableCrl(String),
     /// The revocation list claims a CA that did not sign it.
-    #[error(
-        "the revocation list names `{issuer}` as its issuer but is not signed by that CA's key"
-    )]
+    #[error("the revocation list names `{issuer}` as its issuer but is not signed by that CA's key")]
     ForgedCrl {
         /// The claimed issuer.
         issuer: String,
     },
     /// The revocation list is older than the one in use, so it could make a revoked certificate good again.
-    #[error(
-        "the revocation list of `{issuer}` is older than the one in use (its CRL number went down)"
-    )]
+    #[error("the revocation list of `{issuer}` is older than the one in use (its CRL number went down)")]
     OlderCrl {
         /// The issuer of both.
         issuer: String,
@@ -220,17 +211,14 @@ pub(super) fn load_certified_key(
         leaf.get_or_insert(certificate);
     }
     let Some(leaf) = leaf else {
-        return Err(MaterialError::new(
-            certificate_file,
-            MaterialProblem::NoCertificate,
-        ));
+        return Err(MaterialError::new(certificate_file, MaterialProblem::NoCertificate));
     };
     let key = load_private_key(key_file)?;
     let certified = CertifiedKey::from_der(chain, key, &crypto_provider()).map_err(|error| {
         let problem = match error {
-            rustls::Error::InconsistentKeys(_) => MaterialProblem::KeyMismatch {
-                certificate_file: certificate_file.to_owned(),
-            },
+            rustls::Error::InconsistentKeys(_) => {
+                MaterialProblem::KeyMismatch { certificate_file: certificate_file.to_owned() }
+            }
             other => MaterialProblem::UnusableKey(other),
         };
         MaterialError::new(key_file, problem)
@@ -239,28 +227,17 @@ pub(super) fn load_certified_key(
 }
 
 /// Parses one certificate of a file, counting from 1.
-pub(super) fn parse_at(
-    file: &Path,
-    der: &[u8],
-    position: usize,
-) -> Result<Certificate, MaterialError> {
-    Certificate::parse(der)
-        .map_err(|cause| MaterialError::new(file, MaterialProblem::Malformed { position, cause }))
+pub(super) fn parse_at(file: &Path, der: &[u8], position: usize) -> Result<Certificate, MaterialError> {
+    Certificate::parse(der).map_err(|cause| MaterialError::new(file, MaterialProblem::Malformed { position, cause }))
 }
 
 /// What should be known about the dates of a certificate at `now`.
 pub(super) fn date_concern(certificate: &Certificate, now: Timestamp) -> Option<Concern> {
     let subject = Arc::clone(certificate.subject());
     if now < certificate.not_before() {
-        Some(Concern::NotYetValid {
-            subject,
-            not_before: certificate.not_before(),
-        })
+        Some(Concern::NotYetValid { subject, not_before: certificate.not_before() })
     } else if now > certificate.not_after() {
-        Some(Concern::Expired {
-            subject,
-            not_after: certificate.not_after(),
-        })
+        Some(Concern::Expired { subject, not_after: certificate.not_after() })
     } else {
         None
     }
@@ -271,10 +248,7 @@ pub(super) fn read(file: &Path, max: u64) -> Result<Vec<u8>, MaterialError> {
     let unreadable = |error| MaterialError::new(file, MaterialProblem::Unreadable(error));
     let mut bytes = Vec::new();
     let opened = File::open(file).map_err(unreadable)?;
-    opened
-        .take(max.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    opened.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     match u64::try_from(bytes.len()) {
         Ok(length) if length <= max => Ok(bytes),
         _ => Err(MaterialError::new(file, MaterialProblem::TooLarge { max })),

@@ -30,9 +30,7 @@ pub use self::handshake::{
     HandshakeInspector, HandshakeObserver, HandshakeOutcome, NoIdentity, SilentObserver, TlsPeer,
 };
 pub use self::identity::{Certificate, MalformedCertificate, VerifiedIdentity};
-pub use self::material::{
-    Concern, MaterialError, MaterialProblem, MaterialWarning, load_certificates,
-};
+pub use self::material::{Concern, MaterialError, MaterialProblem, MaterialWarning, load_certificates};
 pub use self::server_cert::{
     ReloadableResolver, ServerCertificateError, ServerCertificateFiles, ServerCertificateInfo,
 };

@@ -54,15 +54,9 @@ pub struct ReloadableResolver {
 
 impl ReloadableResolver {
     /// Loads the certificates, the default first. Blocks on files.
-    pub fn load(
-        files: Vec<ServerCertificateFiles>,
-        now: Timestamp,
-    ) -> Result<Arc<Self>, ServerCertificateError> {
+    pub fn load(files: Vec<ServerCertificateFiles>, now: Timestamp) -> Result<Arc<Self>, ServerCertificateError> {
         let certificates = Certificates::load(&files, now)?;
-        Ok(Arc::new(ReloadableResolver {
-            current: ArcSwap::from_pointee(certificates),
-            files: Mutex::new(files),
-        }))
+        Ok(Arc::new(ReloadableResolver { current: ArcSwap::from_pointee(certificates), files: Mutex::new(files) }))
     }
 
     /// Reads the same files again. On any error the certificates in use stay. Blocks on files.
@@ -131,20 +125,11 @@ struct Certificates {
 }
 
 impl Certificates {
-    fn load(
-        files: &[ServerCertificateFiles],
-        now: Timestamp,
-    ) -> Result<Self, ServerCertificateError> {
+    fn load(files: &[ServerCertificateFiles], now: Timestamp) -> Result<Self, ServerCertificateError> {
         let mut loaded = Vec::with_capacity(files.len());
         for pair in files {
             let (key, certificate) = load_certified_key(&pair.certificate_file, &pair.key_file)?;
-            loaded.push((
-                key,
-                ServerCertificateInfo {
-                    certificate_file: pair.certificate_file.clone(),
-                    certificate,
-                },
-            ));
+            loaded.push((key, ServerCertificateInfo { certificate_file: pair.certificate_file.clone(), certificate }));
         }
         let Some((default, _)) = loaded.first() else {
             return Err(ServerCertificateError::NoneConfigured);
@@ -155,33 +140,20 @@ impl Certificates {
         for (key, info) in &loaded {
             for name in info.certificate.dns_names() {
                 match name.strip_prefix("*.") {
-                    Some(parent) => wildcard
-                        .entry(parent.into())
-                        .or_insert_with(|| Arc::clone(key)),
-                    None => exact
-                        .entry((**name).into())
-                        .or_insert_with(|| Arc::clone(key)),
+                    Some(parent) => wildcard.entry(parent.into()).or_insert_with(|| Arc::clone(key)),
+                    None => exact.entry((**name).into()).or_insert_with(|| Arc::clone(key)),
                 };
             }
             warnings.extend(concerns(info, now));
         }
         let infos = loaded.into_iter().map(|(_, info)| info).collect();
-        Ok(Certificates {
-            default,
-            exact,
-            wildcard,
-            infos,
-            warnings,
-        })
+        Ok(Certificates { default, exact, wildcard, infos, warnings })
     }
 
     fn select(&self, server_name: Option<&str>) -> Arc<CertifiedKey> {
         let chosen = server_name.and_then(|name| {
             let name = name.to_ascii_lowercase();
-            let of_parent = || {
-                name.split_once('.')
-                    .and_then(|(_, parent)| self.wildcard.get(parent))
-            };
+            let of_parent = || name.split_once('.').and_then(|(_, parent)| self.wildcard.get(parent));
             self.exact.get(name.as_str()).or_else(of_parent)
         });
         Arc::clone(chosen.unwrap_or(&self.default))
@@ -190,16 +162,8 @@ impl Certificates {
 
 fn concerns(info: &ServerCertificateInfo, now: Timestamp) -> impl Iterator<Item = MaterialWarning> {
     let nameless = info.certificate.dns_names().is_empty();
-    let nameless = nameless.then(|| Concern::NoDnsName {
-        subject: Arc::clone(info.certificate.subject()),
-    });
+    let nameless = nameless.then(|| Concern::NoDnsName { subject: Arc::clone(info.certificate.subject()) });
     let file = info.certificate_file.clone();
     let found = [date_concern(&info.certificate, now), nameless];
-    found
-        .into_iter()
-        .flatten()
-        .map(move |concern| MaterialWarning {
-            file: file.clone(),
-            concern,
-        })
+    found.into_iter().flatten().map(move |concern| MaterialWarning { file: file.clone(), concern })
 }

@@ -23,8 +23,7 @@ use super::crl::{CrlIndex, LoadedCrl, SignedBy};
 use super::distrust::DistrustReason;
 use super::identity::{Certificate, VerifiedIdentity};
 use super::material::{
-    Concern, MaterialError, MaterialProblem, MaterialWarning, date_concern, load_certificates,
-    parse_at,
+    Concern, MaterialError, MaterialProblem, MaterialWarning, date_concern, load_certificates, parse_at,
 };
 use super::settings::crypto_provider;
 use crate::clock::Timestamp;
@@ -100,11 +99,7 @@ impl TrustStore {
     }
 
     /// [`TrustBundle::recheck`] by the bundle in use, without taking a share in it: the call for the request path.
-    pub fn recheck(
-        &self,
-        identity: &VerifiedIdentity,
-        now: Timestamp,
-    ) -> Result<(), DistrustReason> {
+    pub fn recheck(&self, identity: &VerifiedIdentity, now: Timestamp) -> Result<(), DistrustReason> {
         self.current.load().recheck(identity, now)
     }
 
@@ -133,29 +128,18 @@ impl TrustStore {
         next.crls.check_not_older_than(&current.crls)?;
         let warnings = next.warnings.clone();
         if next.digest == current.digest {
-            return Ok(Reloaded {
-                epoch: current.epoch,
-                changed: false,
-                warnings,
-            });
+            return Ok(Reloaded { epoch: current.epoch, changed: false, warnings });
         }
         let epoch = next.epoch;
         self.current.store(Arc::new(next));
         self.epochs.send_replace(epoch);
-        Ok(Reloaded {
-            epoch,
-            changed: true,
-            warnings,
-        })
+        Ok(Reloaded { epoch, changed: true, warnings })
     }
 }
 
 impl fmt::Debug for TrustStore {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("TrustStore")
-            .field(&self.current.load())
-            .finish()
+        formatter.debug_tuple("TrustStore").field(&self.current.load()).finish()
     }
 }
 
@@ -198,21 +182,13 @@ impl TrustBundle {
     ///
     /// While the bundle is the one that was asked before and no date has been passed, this compares 32 bytes and two
     /// times. Otherwise the chain is verified again, once, and the answer kept beside the identity.
-    pub fn recheck(
-        &self,
-        identity: &VerifiedIdentity,
-        now: Timestamp,
-    ) -> Result<(), DistrustReason> {
+    pub fn recheck(&self, identity: &VerifiedIdentity, now: Timestamp) -> Result<(), DistrustReason> {
         self.trusted_until(identity, now).map(drop)
     }
 
     /// Like [`recheck`](Self::recheck), and until when the answer holds if this bundle stays the current one: the
     /// deadline for asking again about a session that stays open.
-    pub fn trusted_until(
-        &self,
-        identity: &VerifiedIdentity,
-        now: Timestamp,
-    ) -> Result<Timestamp, DistrustReason> {
+    pub fn trusted_until(&self, identity: &VerifiedIdentity, now: Timestamp) -> Result<Timestamp, DistrustReason> {
         let standing = **identity.standing().load();
         if standing.trust == self.digest && standing.from <= now && now < standing.until {
             return Ok(standing.until);
@@ -220,8 +196,7 @@ impl TrustBundle {
         if self.lists_as_revoked(identity) {
             return Err(DistrustReason::CertificateRevoked);
         }
-        self.verify(identity.chain(), now)
-            .map_err(|error| DistrustReason::of(&error))?;
+        self.verify(identity.chain(), now).map_err(|error| DistrustReason::of(&error))?;
         let standing = self.standing(identity, identity.chain(), now);
         identity.standing().store(Arc::new(standing));
         Ok(standing.until)
@@ -230,34 +205,22 @@ impl TrustBundle {
     /// Whether a revocation list names the leaf of `identity`: one look-up, no signature arithmetic. It lets whoever
     /// goes through all live sessions after a reload cut the revoked ones first.
     pub fn lists_as_revoked(&self, identity: &VerifiedIdentity) -> bool {
-        self.crls
-            .revokes(identity.issuer_der(), identity.serial_der())
+        self.crls.revokes(identity.issuer_der(), identity.serial_der())
     }
 
     /// Verifies a chain, the leaf first, as at `now`.
-    pub(super) fn verify(
-        &self,
-        chain: &[CertificateDer<'_>],
-        now: Timestamp,
-    ) -> Result<(), rustls::Error> {
+    pub(super) fn verify(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<(), rustls::Error> {
         let Some((leaf, intermediates)) = chain.split_first() else {
             return Err(rustls::Error::NoCertificatesPresented);
         };
         if chain.len() > CLIENT_CHAIN_CERTIFICATES_MAX {
             return Err(CertificateError::BadEncoding.into());
         }
-        self.verifier
-            .verify_client_cert(leaf, intermediates, unix_time(now))
-            .map(drop)
+        self.verifier.verify_client_cert(leaf, intermediates, unix_time(now)).map(drop)
     }
 
     /// What this bundle has to say about a chain it has just verified.
-    pub(super) fn standing(
-        &self,
-        leaf: &Certificate,
-        chain: &[CertificateDer<'_>],
-        now: Timestamp,
-    ) -> Standing {
+    pub(super) fn standing(&self, leaf: &Certificate, chain: &[CertificateDer<'_>], now: Timestamp) -> Standing {
         // A certificate is good through its last second, a revocation list up to its next update. Moments already
         // past did not matter to the verification and are left out.
         let last_second = Duration::from_secs(1);
@@ -274,11 +237,7 @@ impl TrustBundle {
             };
             until = [ends, crl_ends].into_iter().flatten().fold(until, Ord::min);
         }
-        Standing {
-            trust: self.digest,
-            from: leaf.not_before(),
-            until,
-        }
+        Standing { trust: self.digest, from: leaf.not_before(), until }
     }
 
     /// The TLS library's verifier, for the parts that do not concern trust.
@@ -294,8 +253,7 @@ impl TrustBundle {
         let cas = TrustedCas::load(&sources.ca_files, now, &mut warnings)?;
         let crls = load_crls(&sources.crl_files, &cas, now, &mut warnings)?;
         cas.warn_of_missing_lists(&crls, &mut warnings);
-        let verifier = build_verifier(&cas.roots, crls.lists(), sources.crl_policy)
-            .map_err(TrustError::Verifier)?;
+        let verifier = build_verifier(&cas.roots, crls.lists(), sources.crl_policy).map_err(TrustError::Verifier)?;
         Ok(TrustBundle {
             epoch,
             digest: digest_of(&cas, &crls, sources.crl_policy),
@@ -324,11 +282,7 @@ struct TrustedCas {
 }
 
 impl TrustedCas {
-    fn load(
-        files: &[PathBuf],
-        now: Timestamp,
-        warnings: &mut Vec<MaterialWarning>,
-    ) -> Result<Self, MaterialError> {
+    fn load(files: &[PathBuf], now: Timestamp, warnings: &mut Vec<MaterialWarning>) -> Result<Self, MaterialError> {
         let mut roots = RootCertStore::empty();
         let mut certificates = Vec::new();
         for file in files {
@@ -336,36 +290,22 @@ impl TrustedCas {
                 let certificate = parse_at(file, &der, position)?;
                 if !certificate.is_ca() {
                     let subject = Arc::clone(certificate.subject());
-                    return Err(MaterialError::new(
-                        file,
-                        MaterialProblem::NotACa { position, subject },
-                    ));
+                    return Err(MaterialError::new(file, MaterialProblem::NotACa { position, subject }));
                 }
                 let concern = date_concern(&certificate, now);
-                warnings.extend(concern.map(|concern| MaterialWarning {
-                    file: file.clone(),
-                    concern,
-                }));
-                roots.add(der.clone()).map_err(|cause| {
-                    MaterialError::new(file, MaterialProblem::Unusable { position, cause })
-                })?;
+                warnings.extend(concern.map(|concern| MaterialWarning { file: file.clone(), concern }));
+                roots
+                    .add(der.clone())
+                    .map_err(|cause| MaterialError::new(file, MaterialProblem::Unusable { position, cause }))?;
                 certificates.push((file.clone(), der));
             }
         }
-        Ok(TrustedCas {
-            roots: Arc::new(roots),
-            certificates,
-        })
+        Ok(TrustedCas { roots: Arc::new(roots), certificates })
     }
 
     fn parsed(&self) -> Vec<X509Certificate<'_>> {
-        let parsed = self
-            .certificates
-            .iter()
-            .map(|(_, der)| X509Certificate::from_der(der));
-        parsed
-            .filter_map(|result| result.ok().map(|(_, certificate)| certificate))
-            .collect()
+        let parsed = self.certificates.iter().map(|(_, der)| X509Certificate::from_der(der));
+        parsed.filter_map(|result| result.ok().map(|(_, certificate)| certificate)).collect()
     }
 
     fn warn_of_missing_lists(&self, crls: &CrlIndex, warnings: &mut Vec<MaterialWarning>) {
@@ -378,10 +318,7 @@ impl TrustedCas {
             };
             if !crls.covers(ca.subject().as_raw()) {
                 let subject = super::distinguished_name::to_text(ca.subject()).into();
-                warnings.push(MaterialWarning {
-                    file: file.clone(),
-                    concern: Concern::NoCrl { subject },
-                });
+                warnings.push(MaterialWarning { file: file.clone(), concern: Concern::NoCrl { subject } });
             }
         }
     }
@@ -410,26 +347,20 @@ fn load_crls(
 
 /// The TLS library reads lists more strictly than the index does; asking it about one list at a time tells the file.
 fn check_usable(roots: &Arc<RootCertStore>, list: &LoadedCrl) -> Result<(), MaterialError> {
-    build_verifier(roots, std::slice::from_ref(list), CrlPolicy::default())
-        .map(drop)
-        .map_err(|error| {
-            let why = match error {
-                rustls::server::VerifierBuilderError::InvalidCrl(cause) => crl_problem(&cause),
-                other => other.to_string(),
-            };
-            MaterialError::new(list.file(), MaterialProblem::UnusableCrl(why))
-        })
+    build_verifier(roots, std::slice::from_ref(list), CrlPolicy::default()).map(drop).map_err(|error| {
+        let why = match error {
+            rustls::server::VerifierBuilderError::InvalidCrl(cause) => crl_problem(&cause),
+            other => other.to_string(),
+        };
+        MaterialError::new(list.file(), MaterialProblem::UnusableCrl(why))
+    })
 }
 
 fn crl_problem(cause: &CertRevocationListError) -> String {
     match cause {
         CertRevocationListError::UnsupportedDeltaCrl => "delta lists are not supported".to_owned(),
-        CertRevocationListError::UnsupportedIndirectCrl => {
-            "indirect lists are not supported".to_owned()
-        }
-        CertRevocationListError::UnsupportedCrlVersion => {
-            "only version 2 lists are supported".to_owned()
-        }
+        CertRevocationListError::UnsupportedIndirectCrl => "indirect lists are not supported".to_owned(),
+        CertRevocationListError::UnsupportedCrlVersion => "only version 2 lists are supported".to_owned(),
         other => format!("{other:?}"),
     }
 }
@@ -439,10 +370,9 @@ fn build_verifier(
     crls: &[LoadedCrl],
     policy: CrlPolicy,
 ) -> Result<Arc<dyn ClientCertVerifier>, rustls::server::VerifierBuilderError> {
-    let mut builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), crypto_provider())
-            .with_crls(crls.iter().map(|list| list.der().clone()))
-            .clear_root_hint_subjects();
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), crypto_provider())
+        .with_crls(crls.iter().map(|list| list.der().clone()))
+        .clear_root_hint_subjects();
     if !policy.accept_expired {
         builder = builder.enforce_revocation_expiration();
     }
@@ -454,10 +384,7 @@ fn build_verifier(
 
 fn digest_of(cas: &TrustedCas, crls: &CrlIndex, policy: CrlPolicy) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
-    context.update(&[
-        u8::from(policy.accept_expired),
-        u8::from(policy.accept_missing),
-    ]);
+    context.update(&[u8::from(policy.accept_expired), u8::from(policy.accept_missing)]);
     let parts = cas.certificates.iter().map(|(_, der)| (b"a", der.as_ref()));
     for (kind, der) in parts.chain(crls.lists().iter().map(|list| (b"r", list.der().as_ref()))) {
         context.update(kind);

@@ -43,31 +43,16 @@ struct Shared {
 
 impl ReloadableVerifier {
     /// A verifier that refuses clients without a certificate.
-    pub fn new(
-        trust: Arc<TrustStore>,
-        clock: SharedClock,
-        observer: Arc<dyn HandshakeObserver>,
-    ) -> Arc<Self> {
+    pub fn new(trust: Arc<TrustStore>, clock: SharedClock, observer: Arc<dyn HandshakeObserver>) -> Arc<Self> {
         let remembered = RememberedChains::default();
-        let shared = Arc::new(Shared {
-            trust,
-            clock,
-            observer,
-            remembered,
-        });
-        Arc::new(ReloadableVerifier {
-            shared,
-            certificate_required: true,
-        })
+        let shared = Arc::new(Shared { trust, clock, observer, remembered });
+        Arc::new(ReloadableVerifier { shared, certificate_required: true })
     }
 
     /// The same verifier for a listener where a client may come without a certificate. One that comes with a bad
     /// certificate is still refused.
     pub fn certificate_optional(&self) -> Arc<Self> {
-        Arc::new(ReloadableVerifier {
-            shared: Arc::clone(&self.shared),
-            certificate_required: false,
-        })
+        Arc::new(ReloadableVerifier { shared: Arc::clone(&self.shared), certificate_required: false })
     }
 
     /// The trust behind this verifier.
@@ -79,22 +64,12 @@ impl ReloadableVerifier {
     ///
     /// It believes nothing because a handshake succeeded: the chain is verified here unless it is remembered and
     /// still stands.
-    pub fn identify(
-        &self,
-        chain: &[CertificateDer<'_>],
-    ) -> Result<Arc<VerifiedIdentity>, DistrustReason> {
-        self.shared
-            .verify(chain)
-            .map_err(|error| DistrustReason::of(&error))
+    pub fn identify(&self, chain: &[CertificateDer<'_>]) -> Result<Arc<VerifiedIdentity>, DistrustReason> {
+        self.shared.verify(chain).map_err(|error| DistrustReason::of(&error))
     }
 
     /// Logs and counts a refused certificate.
-    pub(super) fn report_refusal(
-        &self,
-        leaf: &CertificateDer<'_>,
-        reason: DistrustReason,
-        when: &'static str,
-    ) {
+    pub(super) fn report_refusal(&self, leaf: &CertificateDer<'_>, reason: DistrustReason, when: &'static str) {
         match Certificate::parse(leaf) {
             Ok(certificate) => warn!(
                 reason = reason.code(),
@@ -105,14 +80,9 @@ impl ReloadableVerifier {
                 when,
                 "client certificate refused: {reason}"
             ),
-            Err(problem) => warn!(
-                reason = reason.code(),
-                when, "client certificate refused: {problem}"
-            ),
+            Err(problem) => warn!(reason = reason.code(), when, "client certificate refused: {problem}"),
         }
-        self.shared
-            .observer
-            .handshake(HandshakeOutcome::Refused(reason));
+        self.shared.observer.handshake(HandshakeOutcome::Refused(reason));
     }
 
     /// Who counts handshakes.
@@ -133,17 +103,12 @@ impl Shared {
             self.remembered.forget(&key);
         }
         trust.verify(chain, now)?;
-        let leaf = chain
-            .first()
-            .ok_or(rustls::Error::NoCertificatesPresented)?;
+        let leaf = chain.first().ok_or(rustls::Error::NoCertificatesPresented)?;
         // INVARIANT: Pingora panics on a client certificate its own parser cannot read; what ours cannot read is
         // refused here, before Pingora sees it.
         let leaf = Certificate::parse(leaf).map_err(|_| CertificateError::BadEncoding)?;
         let standing = trust.standing(&leaf, chain, now);
-        let owned = chain
-            .iter()
-            .map(|certificate| certificate.clone().into_owned())
-            .collect();
+        let owned = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
         let identity = Arc::new(VerifiedIdentity::new(leaf, owned, standing));
         self.remembered.remember(key, &identity);
         Ok(identity)
@@ -166,10 +131,7 @@ impl ClientCertVerifier for ReloadableVerifier {
         intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let chain: Vec<_> = std::iter::once(end_entity)
-            .chain(intermediates)
-            .cloned()
-            .collect();
+        let chain: Vec<_> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
         match self.shared.verify(&chain) {
             Ok(_) => Ok(ClientCertVerified::assertion()),
             Err(error) => {
@@ -185,11 +147,7 @@ impl ClientCertVerifier for ReloadableVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.shared
-            .trust
-            .current()
-            .verifier()
-            .verify_tls12_signature(message, certificate, signature)
+        self.shared.trust.current().verifier().verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -198,19 +156,11 @@ impl ClientCertVerifier for ReloadableVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.shared
-            .trust
-            .current()
-            .verifier()
-            .verify_tls13_signature(message, certificate, signature)
+        self.shared.trust.current().verifier().verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.shared
-            .trust
-            .current()
-            .verifier()
-            .supported_verify_schemes()
+        self.shared.trust.current().verifier().supported_verify_schemes()
     }
 }
 
@@ -251,11 +201,7 @@ impl RememberedChains {
     }
 
     fn remember(&self, key: ChainKey, identity: &Arc<VerifiedIdentity>) {
-        let bytes: usize = identity
-            .chain()
-            .iter()
-            .map(|certificate| certificate.len())
-            .sum();
+        let bytes: usize = identity.chain().iter().map(|certificate| certificate.len()).sum();
         if bytes > REMEMBERED_CHAIN_BYTES_MAX {
             return;
         }
@@ -271,6 +217,5 @@ impl RememberedChains {
 }
 
 fn shortened(name: &str) -> &str {
-    name.get(..name.floor_char_boundary(LOGGED_NAME_BYTES_MAX))
-        .unwrap_or(name)
+    name.get(..name.floor_char_boundary(LOGGED_NAME_BYTES_MAX)).unwrap_or(name)
 }

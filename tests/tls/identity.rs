@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use postern::clock::SystemClock;
 use postern::tls::{
-    Certificate, DistrustReason, MalformedCertificate, ReloadableVerifier, SilentObserver,
-    TrustStore, VerifiedIdentity, load_certificates,
+    Certificate, DistrustReason, MalformedCertificate, ReloadableVerifier, SilentObserver, TrustStore,
+    VerifiedIdentity, load_certificates,
 };
 use rcgen::{CertificateParams, DistinguishedName, DnType, SanType};
 
@@ -42,11 +42,7 @@ fn two_uris_are_no_spiffe_id() {
             params.subject_alt_names = uris.iter().map(|text| uri(text)).collect();
         });
         let identity = identify(&ca, &issued).unwrap();
-        assert_eq!(
-            identity.spiffe_uri().map(AsRef::as_ref),
-            expected,
-            "{uris:?}"
-        );
+        assert_eq!(identity.spiffe_uri().map(AsRef::as_ref), expected, "{uris:?}");
         assert_eq!(identity.uris().len(), uris.len());
     }
 }
@@ -57,12 +53,8 @@ fn names_are_read_as_written_and_dns_in_lower_case() {
     let issued = ca.client_with("names", |params| {
         dated(params);
         params.distinguished_name = DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, "Acme, Inc.");
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Ada \"The First\"");
+        params.distinguished_name.push(DnType::OrganizationName, "Acme, Inc.");
+        params.distinguished_name.push(DnType::CommonName, "Ada \"The First\"");
         params.subject_alt_names = vec![
             SanType::Rfc822Name("Ada@Acme.test".try_into().unwrap()),
             SanType::DnsName("Laptop-7.ACME.test".try_into().unwrap()),
@@ -71,18 +63,9 @@ fn names_are_read_as_written_and_dns_in_lower_case() {
     });
     let identity = identify(&ca, &issued).unwrap();
     assert_eq!(identity.emails(), ["Ada@Acme.test".into()]);
-    assert_eq!(
-        identity.dns_names(),
-        ["laptop-7.acme.test".into(), "second.acme.test".into()]
-    );
-    assert_eq!(
-        identity.common_name().unwrap().as_ref(),
-        "Ada \"The First\""
-    );
-    assert_eq!(
-        identity.subject().as_ref(),
-        "CN=Ada \\\"The First\\\",O=Acme\\, Inc."
-    );
+    assert_eq!(identity.dns_names(), ["laptop-7.acme.test".into(), "second.acme.test".into()]);
+    assert_eq!(identity.common_name().unwrap().as_ref(), "Ada \"The First\"");
+    assert_eq!(identity.subject().as_ref(), "CN=Ada \\\"The First\\\",O=Acme\\, Inc.");
     assert_eq!(identity.spiffe_uri(), None);
 }
 
@@ -92,19 +75,11 @@ fn a_name_with_control_characters_is_refused() {
     let issued = ca.client_with("control", |params| {
         dated(params);
         params.distinguished_name = DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "admin\0.evil");
+        params.distinguished_name.push(DnType::CommonName, "admin\0.evil");
     });
-    assert_eq!(
-        identify(&ca, &issued).unwrap_err(),
-        DistrustReason::CertificateMalformed
-    );
+    assert_eq!(identify(&ca, &issued).unwrap_err(), DistrustReason::CertificateMalformed);
     let der = load_certificates(&issued.certificate_file).unwrap();
-    assert_eq!(
-        Certificate::parse(&der[0]).unwrap_err(),
-        MalformedCertificate::ControlCharacters
-    );
+    assert_eq!(Certificate::parse(&der[0]).unwrap_err(), MalformedCertificate::ControlCharacters);
 }
 
 #[test]
@@ -113,14 +88,10 @@ fn more_names_than_the_bound_are_refused() {
     let issued = ca.client_with("many", |params| {
         dated(params);
         let names = 0..=postern::limits::CERTIFICATE_NAMES_MAX;
-        params.subject_alt_names = names
-            .map(|n| SanType::DnsName(format!("n{n}.test").as_str().try_into().unwrap()))
-            .collect();
+        params.subject_alt_names =
+            names.map(|n| SanType::DnsName(format!("n{n}.test").as_str().try_into().unwrap())).collect();
     });
-    assert_eq!(
-        identify(&ca, &issued).unwrap_err(),
-        DistrustReason::CertificateMalformed
-    );
+    assert_eq!(identify(&ca, &issued).unwrap_err(), DistrustReason::CertificateMalformed);
 }
 
 #[test]
@@ -128,9 +99,7 @@ fn the_leaf_goes_on_as_pem() {
     let ca = Authority::new("Test CA");
     let issued = ca.client("laptop");
     let identity = identify(&ca, &issued).unwrap();
-    let file = std::fs::read_to_string(&issued.certificate_file)
-        .unwrap()
-        .replace('\r', "");
+    let file = std::fs::read_to_string(&issued.certificate_file).unwrap().replace('\r', "");
     assert_eq!(identity.leaf_pem(), file);
     assert_eq!(identity.chain_pem(), file);
 }

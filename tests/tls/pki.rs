@@ -22,13 +22,7 @@ fn mode(file: &Path) -> u32 {
 }
 
 fn client<'a>(name: &'a str, days: u32) -> ClientRequest<'a> {
-    ClientRequest {
-        name,
-        spiffe_uri: None,
-        emails: &[],
-        dns_names: &[],
-        days,
-    }
+    ClientRequest { name, spiffe_uri: None, emails: &[], dns_names: &[], days }
 }
 
 #[tokio::test]
@@ -37,16 +31,8 @@ async fn what_it_issues_is_believed_on_both_sides() {
     let ca = pki::init(dir.path(), "Round Trip CA", now()).unwrap();
     assert_eq!(ca.subject, "CN=Round Trip CA");
     let addresses: [IpAddr; 2] = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
-    let names = [
-        "gate.postern.test".to_owned(),
-        "*.apps.postern.test".to_owned(),
-    ];
-    let request = ServerRequest {
-        name: "gate",
-        dns_names: &names,
-        ip_addresses: &addresses,
-        days: 90,
-    };
+    let names = ["gate.postern.test".to_owned(), "*.apps.postern.test".to_owned()];
+    let request = ServerRequest { name: "gate", dns_names: &names, ip_addresses: &addresses, days: 90 };
     let server = pki::issue_server(dir.path(), &request, now()).unwrap();
     let laptop = pki::issue_client(dir.path(), &client("laptop", 90), now()).unwrap();
 
@@ -78,12 +64,7 @@ fn nothing_is_overwritten() {
     let before = fs::read(&laptop.key_file).unwrap();
 
     let error = pki::init(ca.path(), "Another CA", now()).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .ends_with("ca.key exists already and is not overwritten"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("ca.key exists already and is not overwritten"), "{error}");
     let error = pki::issue_client(ca.path(), &client("laptop", 1), now()).unwrap_err();
     assert!(matches!(error, PkiError::AlreadyExists(_)), "{error}");
     for reserved in ["ca", "crl"] {
@@ -96,20 +77,9 @@ fn nothing_is_overwritten() {
 #[test]
 fn names_and_dates_that_cannot_stand_are_refused() {
     let ca = Authority::new("Test CA");
-    for name in [
-        "",
-        ".hidden",
-        "../up",
-        "a/b",
-        "-flag",
-        "two words",
-        &"x".repeat(65),
-    ] {
+    for name in ["", ".hidden", "../up", "a/b", "-flag", "two words", &"x".repeat(65)] {
         let error = pki::issue_client(ca.path(), &client(name, 1), now()).unwrap_err();
-        assert!(
-            error.to_string().contains("not a usable certificate name"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("not a usable certificate name"), "{error}");
     }
     for days in [0, 3651] {
         let error = pki::issue_client(ca.path(), &client("laptop", days), now()).unwrap_err();
@@ -121,33 +91,16 @@ fn names_and_dates_that_cannot_stand_are_refused() {
 
     let emails = ["nobody".to_owned()];
     let wrong = [
-        ClientRequest {
-            spiffe_uri: Some("https://x.test/"),
-            ..client("laptop", 1)
-        },
-        ClientRequest {
-            emails: &emails,
-            ..client("laptop", 1)
-        },
-        ClientRequest {
-            dns_names: &["a..b".to_owned()],
-            ..client("laptop", 1)
-        },
-        ClientRequest {
-            dns_names: &["a b".to_owned()],
-            ..client("laptop", 1)
-        },
+        ClientRequest { spiffe_uri: Some("https://x.test/"), ..client("laptop", 1) },
+        ClientRequest { emails: &emails, ..client("laptop", 1) },
+        ClientRequest { dns_names: &["a..b".to_owned()], ..client("laptop", 1) },
+        ClientRequest { dns_names: &["a b".to_owned()], ..client("laptop", 1) },
     ];
     for request in wrong {
         let error = pki::issue_client(ca.path(), &request, now()).unwrap_err();
         assert!(matches!(error, PkiError::InvalidName { .. }), "{error}");
     }
-    let request = ServerRequest {
-        name: "gate",
-        dns_names: &[],
-        ip_addresses: &[],
-        days: 1,
-    };
+    let request = ServerRequest { name: "gate", dns_names: &[], ip_addresses: &[], days: 1 };
     let error = pki::issue_server(ca.path(), &request, now()).unwrap_err();
     assert!(matches!(error, PkiError::NoServerName), "{error}");
     assert!(!ca.path().join("laptop.key").exists());
@@ -157,12 +110,7 @@ fn names_and_dates_that_cannot_stand_are_refused() {
 fn a_directory_without_a_ca_says_so() {
     let dir = TempDir::new().unwrap();
     let error = pki::issue_client(dir.path(), &client("laptop", 1), now()).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("holds no CA; make one with `postern pki init`"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("holds no CA; make one with `postern pki init`"), "{error}");
 }
 
 #[test]
@@ -188,12 +136,7 @@ fn every_list_has_a_higher_number_and_all_revocations() {
     assert_eq!(again.revoked_at, first.revoked_at);
     assert_eq!(read(), (3, 1));
 
-    let second = pki::revoke(
-        ca.path(),
-        RevokeTarget::CertificateFile(&two.certificate_file),
-        now(),
-    )
-    .unwrap();
+    let second = pki::revoke(ca.path(), RevokeTarget::CertificateFile(&two.certificate_file), now()).unwrap();
     assert_eq!(second.serial, two.serial);
     assert_eq!((second.crl.number, second.crl.revoked), (4, 2));
     assert_eq!(read(), (4, 2));
@@ -203,24 +146,11 @@ fn every_list_has_a_higher_number_and_all_revocations() {
 fn only_its_own_certificates_are_revoked() {
     let ca = Authority::new("Test CA");
     let error = pki::revoke(ca.path(), RevokeTarget::Serial("0badcafe"), now()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "no certificate with serial `0badcafe` was issued by this CA"
-    );
+    assert_eq!(error.to_string(), "no certificate with serial `0badcafe` was issued by this CA");
     let other_ca = Authority::new("Other CA");
     let other = other_ca.client("stranger");
-    let error = pki::revoke(
-        ca.path(),
-        RevokeTarget::CertificateFile(&other.certificate_file),
-        now(),
-    )
-    .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("is from `CN=Other CA`, not from this CA"),
-        "{error}"
-    );
+    let error = pki::revoke(ca.path(), RevokeTarget::CertificateFile(&other.certificate_file), now()).unwrap_err();
+    assert!(error.to_string().contains("is from `CN=Other CA`, not from this CA"), "{error}");
 }
 
 #[test]
@@ -231,8 +161,5 @@ fn serials_are_random_and_128_bits_long() {
     // A leading zero byte is dropped from the text; two in a row would be an odd generator.
     assert!(one.serial.len() >= 28 && two.serial.len() >= 28);
     let index = fs::read_to_string(ca.path().join("index.json")).unwrap();
-    assert!(
-        index.contains(&one.serial) && index.contains(&two.serial),
-        "{index}"
-    );
+    assert!(index.contains(&one.serial) && index.contains(&two.serial), "{index}");
 }

@@ -30,10 +30,7 @@ async fn a_resumed_session_of_a_revoked_certificate(version: &'static SupportedP
     assert!(gate.trust.reload(now()).unwrap().changed);
 
     // The connection that is already open is refused from now on,
-    assert_eq!(
-        gate.trust.recheck(identity, now()),
-        Err(DistrustReason::CertificateRevoked)
-    );
+    assert_eq!(gate.trust.recheck(identity, now()), Err(DistrustReason::CertificateRevoked));
     // and the resumed handshake succeeds, but brings no identity with it.
     assert_eq!(client.connect(gate.address).await.unwrap().kind, Resumed);
     let resumed = gate.next_peer().await.unwrap();
@@ -64,22 +61,14 @@ async fn resumption_does_not_outlive_the_ca() {
     gate.trust.replace(other.trusted(), now()).unwrap();
 
     let reason = DistrustReason::CertificateUntrustedCa;
-    assert_eq!(
-        gate.trust.recheck(first.identity().unwrap(), now()),
-        Err(reason)
-    );
+    assert_eq!(gate.trust.recheck(first.identity().unwrap(), now()), Err(reason));
     assert_eq!(client.connect(gate.address).await.unwrap().kind, Resumed);
     let resumed = gate.next_peer().await.unwrap();
-    assert_eq!(
-        resumed.identity().unwrap_err(),
-        NoIdentity::Distrusted(reason)
-    );
+    assert_eq!(resumed.identity().unwrap_err(), NoIdentity::Distrusted(reason));
 
     // The CA comes back, and so does the device.
     gate.trust.replace(ca.trusted(), now()).unwrap();
-    gate.trust
-        .recheck(first.identity().unwrap(), now())
-        .unwrap();
+    gate.trust.recheck(first.identity().unwrap(), now()).unwrap();
 }
 
 #[tokio::test]
@@ -96,18 +85,10 @@ async fn resumption_does_not_outlive_the_certificate() {
     assert_eq!(until, identity.not_after().after(Duration::from_secs(1)));
 
     // Good through its last second, and not one millisecond longer.
-    gate.trust
-        .recheck(identity, until.before(Duration::from_millis(1)))
-        .unwrap();
-    assert_eq!(
-        gate.trust.recheck(identity, until),
-        Err(DistrustReason::CertificateExpired)
-    );
+    gate.trust.recheck(identity, until.before(Duration::from_millis(1))).unwrap();
+    assert_eq!(gate.trust.recheck(identity, until), Err(DistrustReason::CertificateExpired));
     let too_early = identity.not_before().before(Duration::from_millis(1));
-    assert_eq!(
-        gate.trust.recheck(identity, too_early),
-        Err(DistrustReason::CertificateNotYetValid)
-    );
+    assert_eq!(gate.trust.recheck(identity, too_early), Err(DistrustReason::CertificateNotYetValid));
 
     gate.clock.set(until);
     assert_eq!(client.connect(gate.address).await.unwrap().kind, Resumed);
@@ -126,10 +107,7 @@ async fn a_resumed_session_of_a_good_certificate_keeps_its_identity() {
     for kind in [Full, Resumed] {
         assert_eq!(client.connect(gate.address).await.unwrap().kind, kind);
         let peer = gate.next_peer().await.unwrap();
-        assert_eq!(
-            peer.identity().unwrap().common_name().unwrap().as_ref(),
-            "laptop"
-        );
+        assert_eq!(peer.identity().unwrap().common_name().unwrap().as_ref(), "laptop");
     }
     assert_eq!(gate.counts.of("accepted"), 2);
 }

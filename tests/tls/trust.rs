@@ -21,11 +21,7 @@ async fn a_reloaded_revocation_list_refuses_afterwards() {
     let gate = Gate::open(&server, ca.trusted_with_crl()).await;
     let mut epochs = gate.trust.subscribe();
     // A client of its own each time, so that nothing is resumed.
-    let connect = async || {
-        Client::new(&ca.ca_file(), Some(&laptop))
-            .connect(gate.address)
-            .await
-    };
+    let connect = async || Client::new(&ca.ca_file(), Some(&laptop)).connect(gate.address).await;
 
     connect().await.unwrap();
     ca.revoke(&laptop);
@@ -34,39 +30,22 @@ async fn a_reloaded_revocation_list_refuses_afterwards() {
     assert!(reloaded.changed);
     assert!(epochs.has_changed().unwrap());
     assert_eq!(*epochs.borrow_and_update(), reloaded.epoch);
-    assert_eq!(
-        connect().await.unwrap_err(),
-        Refusal::Alert(AlertDescription::CertificateRevoked)
-    );
+    assert_eq!(connect().await.unwrap_err(), Refusal::Alert(AlertDescription::CertificateRevoked));
 }
 
 #[tokio::test]
 async fn a_second_ca_joins_and_leaves_without_a_restart() {
     let (first, second) = (Authority::new("First CA"), Authority::new("Second CA"));
     let newcomer = second.client("newcomer");
-    let gate = Gate::open(
-        &first.server("gate", &["gate.postern.test"]),
-        first.trusted(),
-    )
-    .await;
-    let connect = async || {
-        Client::new(&first.ca_file(), Some(&newcomer))
-            .connect(gate.address)
-            .await
-    };
+    let gate = Gate::open(&first.server("gate", &["gate.postern.test"]), first.trusted()).await;
+    let connect = async || Client::new(&first.ca_file(), Some(&newcomer)).connect(gate.address).await;
 
     connect().await.unwrap_err();
-    let both = TrustSources {
-        ca_files: vec![first.ca_file(), second.ca_file()],
-        ..first.trusted()
-    };
+    let both = TrustSources { ca_files: vec![first.ca_file(), second.ca_file()], ..first.trusted() };
     gate.trust.replace(both, now()).unwrap();
     connect().await.unwrap();
     gate.trust.replace(first.trusted(), now()).unwrap();
-    assert_eq!(
-        connect().await.unwrap_err(),
-        Refusal::Alert(AlertDescription::UnknownCA)
-    );
+    assert_eq!(connect().await.unwrap_err(), Refusal::Alert(AlertDescription::UnknownCA));
 }
 
 #[test]
@@ -81,17 +60,9 @@ fn a_broken_reload_keeps_what_was_there_and_names_the_file() {
     let cases: [(PathBuf, &[u8], &str); 7] = [
         (ca.ca_file(), b"", "holds no certificate"),
         (ca.ca_file(), truncated, "is not PEM"),
-        (
-            ca.ca_file(),
-            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-            "not an X.509 certificate",
-        ),
+        (ca.ca_file(), b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "not an X.509 certificate"),
         (ca.ca_file(), &leaf, "is not a CA certificate"),
-        (
-            ca.crl_file(),
-            b"nonsense",
-            "is not a usable revocation list",
-        ),
+        (ca.crl_file(), b"nonsense", "is not a usable revocation list"),
         (ca.crl_file(), &good_ca, "no `BEGIN X509 CRL` block"),
         (ca.crl_file(), &good_crl[..good_crl.len() / 2], "is not PEM"),
     ];
@@ -99,10 +70,7 @@ fn a_broken_reload_keeps_what_was_there_and_names_the_file() {
         fs::write(&file, contents).unwrap();
         let error = store.reload(now()).unwrap_err().to_string();
         assert!(error.contains(expected), "`{expected}` in: {error}");
-        assert!(
-            error.contains(&file.display().to_string()),
-            "file name in: {error}"
-        );
+        assert!(error.contains(&file.display().to_string()), "file name in: {error}");
         assert_eq!(store.current().epoch(), 1);
         fs::write(ca.ca_file(), &good_ca).unwrap();
         fs::write(ca.crl_file(), &good_crl).unwrap();
@@ -154,31 +122,15 @@ async fn an_expired_revocation_list_refuses_unless_tolerated() {
     pki::refresh_crl(ca.path(), now().before(366 * DAY)).unwrap();
     let mut gate = Gate::open(&server, ca.trusted_with_crl()).await;
     let warnings = gate.trust.current().warnings().to_vec();
-    assert!(
-        warnings[0]
-            .to_string()
-            .contains("should have been replaced"),
-        "{warnings:?}"
-    );
+    assert!(warnings[0].to_string().contains("should have been replaced"), "{warnings:?}");
 
     let client = Client::new(&ca.ca_file(), Some(&laptop));
     client.connect(gate.address).await.unwrap_err();
     assert!(gate.next_peer().await.is_none());
     assert_eq!(gate.counts.of("crl-expired"), 1);
 
-    let tolerant = CrlPolicy {
-        accept_expired: true,
-        ..CrlPolicy::default()
-    };
-    gate.trust
-        .replace(
-            TrustSources {
-                crl_policy: tolerant,
-                ..ca.trusted_with_crl()
-            },
-            now(),
-        )
-        .unwrap();
+    let tolerant = CrlPolicy { accept_expired: true, ..CrlPolicy::default() };
+    gate.trust.replace(TrustSources { crl_policy: tolerant, ..ca.trusted_with_crl() }, now()).unwrap();
     client.connect(gate.address).await.unwrap();
     let peer = gate.next_peer().await.unwrap();
     let identity = peer.identity().unwrap();
@@ -186,10 +138,7 @@ async fn an_expired_revocation_list_refuses_unless_tolerated() {
 
     // Strict again: the open connection is refused, and with it the reason.
     gate.trust.replace(ca.trusted_with_crl(), now()).unwrap();
-    assert_eq!(
-        gate.trust.recheck(identity, now()),
-        Err(DistrustReason::CrlExpired)
-    );
+    assert_eq!(gate.trust.recheck(identity, now()), Err(DistrustReason::CrlExpired));
 }
 
 #[tokio::test]
@@ -201,19 +150,13 @@ async fn a_list_that_runs_out_ends_trust_at_that_moment() {
     let crl = pki::refresh_crl(ca.path(), now().before(355 * DAY)).unwrap();
     let whole_seconds = Timestamp::from_millis(crl.next_update.as_millis() / 1000 * 1000);
     let mut gate = Gate::open(&server, ca.trusted_with_crl()).await;
-    Client::new(&ca.ca_file(), Some(&laptop))
-        .connect(gate.address)
-        .await
-        .unwrap();
+    Client::new(&ca.ca_file(), Some(&laptop)).connect(gate.address).await.unwrap();
     let peer = gate.next_peer().await.unwrap();
     let identity = peer.identity().unwrap();
 
     let trust = gate.trust.current();
     assert_eq!(trust.trusted_until(identity, now()), Ok(whole_seconds));
-    assert_eq!(
-        trust.recheck(identity, whole_seconds),
-        Err(DistrustReason::CrlExpired)
-    );
+    assert_eq!(trust.recheck(identity, whole_seconds), Err(DistrustReason::CrlExpired));
 }
 
 #[tokio::test]
@@ -221,34 +164,17 @@ async fn a_ca_without_a_list_is_refused_beside_one_with_unless_accepted() {
     let (listed, unlisted) = (Authority::new("Listed CA"), Authority::new("Unlisted CA"));
     let server = listed.server("gate", &["gate.postern.test"]);
     let ca_files = vec![listed.ca_file(), unlisted.ca_file()];
-    let strict = TrustSources {
-        ca_files,
-        ..listed.trusted_with_crl()
-    };
+    let strict = TrustSources { ca_files, ..listed.trusted_with_crl() };
     let gate = Gate::open(&server, strict.clone()).await;
     let warnings = gate.trust.current().warnings().to_vec();
-    assert!(
-        warnings[0].to_string().contains("`CN=Unlisted CA`"),
-        "{warnings:?}"
-    );
+    assert!(warnings[0].to_string().contains("`CN=Unlisted CA`"), "{warnings:?}");
 
     let client = Client::new(&listed.ca_file(), Some(&unlisted.client("laptop")));
     client.connect(gate.address).await.unwrap_err();
     assert_eq!(gate.counts.of("crl-missing"), 1);
 
-    let crl_policy = CrlPolicy {
-        accept_missing: true,
-        ..CrlPolicy::default()
-    };
-    gate.trust
-        .replace(
-            TrustSources {
-                crl_policy,
-                ..strict
-            },
-            now(),
-        )
-        .unwrap();
+    let crl_policy = CrlPolicy { accept_missing: true, ..CrlPolicy::default() };
+    gate.trust.replace(TrustSources { crl_policy, ..strict }, now()).unwrap();
     client.connect(gate.address).await.unwrap();
 }
 
@@ -267,16 +193,10 @@ fn a_der_revocation_list_is_read_too() {
 fn an_expired_ca_is_loaded_with_a_warning() {
     let dir = tempfile::TempDir::new().unwrap();
     pki::init(dir.path(), "Old CA", now().before(3700 * DAY)).unwrap();
-    let sources = TrustSources {
-        ca_files: vec![dir.path().join("ca.pem")],
-        ..TrustSources::default()
-    };
+    let sources = TrustSources { ca_files: vec![dir.path().join("ca.pem")], ..TrustSources::default() };
     let store = TrustStore::load(sources, now()).unwrap();
     let warnings = store.current().warnings().to_vec();
-    assert!(
-        warnings[0].to_string().contains("`CN=Old CA` expired"),
-        "{warnings:?}"
-    );
+    assert!(warnings[0].to_string().contains("`CN=Old CA` expired"), "{warnings:?}");
 }
 
 #[test]
@@ -292,23 +212,11 @@ fn the_sweep_after_a_reload_finds_revoked_leaves_by_look_up() {
     use std::sync::Arc;
 
     let ca = Authority::new("Test CA");
-    let request = ClientRequest {
-        name: "lost",
-        spiffe_uri: None,
-        emails: &[],
-        dns_names: &[],
-        days: 1,
-    };
+    let request = ClientRequest { name: "lost", spiffe_uri: None, emails: &[], dns_names: &[], days: 1 };
     let lost = pki::issue_client(ca.path(), &request, now()).unwrap();
     let store = TrustStore::load(ca.trusted_with_crl(), now()).unwrap();
-    let verifier = ReloadableVerifier::new(
-        store.clone(),
-        Arc::new(SystemClock),
-        Arc::new(SilentObserver),
-    );
-    let identity = verifier
-        .identify(&load_certificates(&lost.certificate_file).unwrap())
-        .unwrap();
+    let verifier = ReloadableVerifier::new(store.clone(), Arc::new(SystemClock), Arc::new(SilentObserver));
+    let identity = verifier.identify(&load_certificates(&lost.certificate_file).unwrap()).unwrap();
     assert!(!store.current().lists_as_revoked(&identity));
     ca.revoke(&lost.into());
     store.reload(now()).unwrap();

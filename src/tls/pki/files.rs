@@ -15,21 +15,14 @@ pub(super) struct CaDirectory {
 impl CaDirectory {
     /// A directory that holds a CA already.
     pub(super) fn at(dir: &Path) -> Self {
-        CaDirectory {
-            dir: dir.to_owned(),
-        }
+        CaDirectory { dir: dir.to_owned() }
     }
 
     /// A directory for a new CA; refused when any part of one is there.
     pub(super) fn create(dir: &Path) -> Result<Self, PkiError> {
         fs::create_dir_all(dir).map_err(|source| failed("create", dir, source))?;
         let directory = CaDirectory::at(dir);
-        for file in [
-            directory.key_file(),
-            directory.ca_file(),
-            directory.index_file(),
-            directory.crl_file(),
-        ] {
+        for file in [directory.key_file(), directory.ca_file(), directory.index_file(), directory.crl_file()] {
             if file.exists() {
                 return Err(PkiError::AlreadyExists(file));
             }
@@ -55,10 +48,7 @@ impl CaDirectory {
 
     /// Where the certificate and key called `name` belong.
     pub(super) fn certificate_files(&self, name: &str) -> (PathBuf, PathBuf) {
-        (
-            self.dir.join(format!("{name}.pem")),
-            self.dir.join(format!("{name}.key")),
-        )
+        (self.dir.join(format!("{name}.pem")), self.dir.join(format!("{name}.key")))
     }
 
     /// Reads the CA's key, holding it locked until the file is dropped.
@@ -68,11 +58,9 @@ impl CaDirectory {
             io::ErrorKind::NotFound => PkiError::NoCa(self.dir.clone()),
             _ => failed("read", &path, source),
         })?;
-        file.lock()
-            .map_err(|source| failed("lock", &path, source))?;
+        file.lock().map_err(|source| failed("lock", &path, source))?;
         let mut pem = String::new();
-        file.read_to_string(&mut pem)
-            .map_err(|source| failed("read", &path, source))?;
+        file.read_to_string(&mut pem).map_err(|source| failed("read", &path, source))?;
         Ok((pem, file))
     }
 
@@ -125,16 +113,10 @@ fn create(file: &Path, text: &str, mode: u32) -> Result<(), PkiError> {
         io::ErrorKind::AlreadyExists => PkiError::AlreadyExists(file.to_owned()),
         _ => failed("create", file, source),
     })?;
-    let written = opened
-        .write_all(text.as_bytes())
-        .and_then(|()| opened.sync_all());
+    let written = opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all());
     written.map_err(|source| failed("write", file, source))
 }
 
 fn failed(action: &'static str, file: &Path, source: io::Error) -> PkiError {
-    PkiError::File {
-        action,
-        file: file.to_owned(),
-        source,
-    }
+    PkiError::File { action, file: file.to_owned(), source }
 }

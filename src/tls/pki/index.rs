@@ -15,9 +15,7 @@ pub(super) struct Index {
 impl Index {
     /// Serial number and time of every revocation.
     pub(super) fn revoked(&self) -> impl Iterator<Item = (&str, Timestamp)> {
-        self.certificates
-            .iter()
-            .filter_map(|record| record.revoked_at.map(|at| (record.serial.as_str(), at)))
+        self.certificates.iter().filter_map(|record| record.revoked_at.map(|at| (record.serial.as_str(), at)))
     }
 }
 
@@ -46,16 +44,8 @@ pub(super) enum CertificateKind {
 /// The one spelling of a serial number: lower-case hexadecimal, no colons, no leading zero bytes.
 pub(super) fn normal_serial(text: &str) -> String {
     let digits: String = text.chars().filter(|character| *character != ':').collect();
-    let digits = digits
-        .trim()
-        .trim_start_matches("0x")
-        .trim_start_matches('0')
-        .to_ascii_lowercase();
-    if digits.len() % 2 == 1 {
-        format!("0{digits}")
-    } else {
-        digits
-    }
+    let digits = digits.trim().trim_start_matches("0x").trim_start_matches('0').to_ascii_lowercase();
+    if digits.len() % 2 == 1 { format!("0{digits}") } else { digits }
 }
 
 /// The bytes of a serial number as [`normal_serial`] spells it.
@@ -65,11 +55,7 @@ pub(super) fn serial_bytes(serial: &str) -> Option<Vec<u8>> {
     }
     (0..serial.len())
         .step_by(2)
-        .map(|start| {
-            serial
-                .get(start..start.saturating_add(2))
-                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-        })
+        .map(|start| serial.get(start..start.saturating_add(2)).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
         .collect()
 }
 

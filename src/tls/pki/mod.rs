@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, RevocationReason, RevokedCertParams, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, RevocationReason, RevokedCertParams,
+    SanType, SerialNumber,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
@@ -144,10 +144,7 @@ pub struct SignedCrl {
 /// Makes a CA called `name` in `dir`, with an empty revocation list.
 pub fn init(dir: &Path, name: &str, now: Timestamp) -> Result<NewCa, PkiError> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(PkiError::InvalidName {
-            what: "CA name",
-            value: name.to_owned(),
-        });
+        return Err(PkiError::InvalidName { what: "CA name", value: name.to_owned() });
     }
     let directory = CaDirectory::create(dir)?;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
@@ -172,11 +169,7 @@ pub fn init(dir: &Path, name: &str, now: Timestamp) -> Result<NewCa, PkiError> {
 }
 
 /// Issues a server certificate by the CA in `dir`.
-pub fn issue_server(
-    dir: &Path,
-    request: &ServerRequest<'_>,
-    now: Timestamp,
-) -> Result<IssuedCertificate, PkiError> {
+pub fn issue_server(dir: &Path, request: &ServerRequest<'_>, now: Timestamp) -> Result<IssuedCertificate, PkiError> {
     if request.dns_names.is_empty() && request.ip_addresses.is_empty() {
         return Err(PkiError::NoServerName);
     }
@@ -187,32 +180,18 @@ pub fn issue_server(
 }
 
 /// Issues a client certificate by the CA in `dir`.
-pub fn issue_client(
-    dir: &Path,
-    request: &ClientRequest<'_>,
-    now: Timestamp,
-) -> Result<IssuedCertificate, PkiError> {
+pub fn issue_client(dir: &Path, request: &ClientRequest<'_>, now: Timestamp) -> Result<IssuedCertificate, PkiError> {
     let mut alternative_names = dns_names(request.dns_names)?;
     if let Some(uri) = request.spiffe_uri {
         if !is_spiffe_id(uri) {
-            return Err(PkiError::InvalidName {
-                what: "SPIFFE ID",
-                value: uri.to_owned(),
-            });
+            return Err(PkiError::InvalidName { what: "SPIFFE ID", value: uri.to_owned() });
         }
         alternative_names.push(SanType::URI(ia5("SPIFFE ID", uri)?));
     }
     for email in request.emails {
-        let has_both_sides = email
-            .split_once('@')
-            .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
-        if !has_both_sides
-            || email.contains(|character: char| character.is_control() || character == ' ')
-        {
-            return Err(PkiError::InvalidName {
-                what: "e-mail address",
-                value: email.clone(),
-            });
+        let has_both_sides = email.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
+        if !has_both_sides || email.contains(|character: char| character.is_control() || character == ' ') {
+            return Err(PkiError::InvalidName { what: "e-mail address", value: email.clone() });
         }
         alternative_names.push(SanType::Rfc822Name(ia5("e-mail address", email)?));
     }
@@ -221,19 +200,11 @@ pub fn issue_client(
 }
 
 /// Revokes a certificate of the CA in `dir` and signs a new revocation list.
-pub fn revoke(
-    dir: &Path,
-    target: RevokeTarget<'_>,
-    now: Timestamp,
-) -> Result<Revocation, PkiError> {
+pub fn revoke(dir: &Path, target: RevokeTarget<'_>, now: Timestamp) -> Result<Revocation, PkiError> {
     let ca = Ca::open(dir)?;
     let serial = ca.serial_of(target)?;
     let mut index = ca.directory.read_index()?;
-    let Some(record) = index
-        .certificates
-        .iter_mut()
-        .find(|record| record.serial == serial)
-    else {
+    let Some(record) = index.certificates.iter_mut().find(|record| record.serial == serial) else {
         return Err(PkiError::UnknownSerial(serial));
     };
     let already_revoked = record.revoked_at.is_some();
@@ -241,13 +212,7 @@ pub fn revoke(
     let name = record.name.clone();
     // Signed again even when it was revoked before: the process may have been stopped between index and list.
     let crl = ca.sign_crl(&mut index, now)?;
-    Ok(Revocation {
-        serial,
-        name,
-        revoked_at,
-        already_revoked,
-        crl,
-    })
+    Ok(Revocation { serial, name, revoked_at, already_revoked, crl })
 }
 
 /// Signs the revocation list of the CA in `dir` again, before it runs out.
@@ -274,12 +239,7 @@ impl Ca {
         let ca_file = directory.ca_file();
         let (certificate, der) = first_certificate(&ca_file)?;
         let issuer = Issuer::from_ca_cert_der(&der, key)?;
-        Ok(Ca {
-            directory,
-            certificate,
-            issuer,
-            _lock: lock,
-        })
+        Ok(Ca { directory, certificate, issuer, _lock: lock })
     }
 
     fn issue(
@@ -295,9 +255,7 @@ impl Ca {
             return Err(PkiError::InvalidDays(days));
         }
         if now.after(days_long(days)) > self.certificate.not_after() {
-            return Err(PkiError::OutlivesCa {
-                ca_not_after: self.certificate.not_after(),
-            });
+            return Err(PkiError::OutlivesCa { ca_not_after: self.certificate.not_after() });
         }
         let (certificate_file, key_file) = self.directory.certificate_files(name);
         for file in [&certificate_file, &key_file] {
@@ -306,8 +264,7 @@ impl Ca {
             }
         }
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let signed =
-            leaf_params(kind, name, alternative_names, days, now)?.signed_by(&key, &self.issuer)?;
+        let signed = leaf_params(kind, name, alternative_names, days, now)?.signed_by(&key, &self.issuer)?;
         let certificate = parse(&certificate_file, signed.der())?;
         // Recorded before it exists: a certificate that is not in the index could not be revoked.
         self.record(kind, name, &certificate)?;
@@ -325,12 +282,7 @@ impl Ca {
         })
     }
 
-    fn record(
-        &self,
-        kind: CertificateKind,
-        name: &str,
-        certificate: &Certificate,
-    ) -> Result<(), PkiError> {
+    fn record(&self, kind: CertificateKind, name: &str, certificate: &Certificate) -> Result<(), PkiError> {
         let mut index = self.directory.read_index()?;
         index.certificates.push(CertificateRecord {
             serial: certificate.serial().to_string(),
@@ -351,10 +303,7 @@ impl Ca {
                 let (certificate, _) = first_certificate(file)?;
                 if certificate.issuer() != self.certificate.subject() {
                     let issuer = certificate.issuer().to_string();
-                    return Err(PkiError::OtherCa {
-                        file: file.to_owned(),
-                        issuer,
-                    });
+                    return Err(PkiError::OtherCa { file: file.to_owned(), issuer });
                 }
                 Ok(certificate.serial().to_string())
             }
@@ -365,10 +314,8 @@ impl Ca {
     fn sign_crl(&self, index: &mut Index, now: Timestamp) -> Result<SignedCrl, PkiError> {
         index.crl_number = index.crl_number.saturating_add(1);
         self.directory.write_index(index)?;
-        let revoked_certs = index
-            .revoked()
-            .map(|(serial, at)| revoked_entry(serial, at))
-            .collect::<Result<Vec<_>, _>>()?;
+        let revoked_certs =
+            index.revoked().map(|(serial, at)| revoked_entry(serial, at)).collect::<Result<Vec<_>, _>>()?;
         let revoked = revoked_certs.len();
         let next_update = now.after(days_long(CRL_DAYS));
         let list = CertificateRevocationListParams {
@@ -381,12 +328,7 @@ impl Ca {
         };
         let crl_file = self.directory.crl_file();
         replace_public(&crl_file, &list.signed_by(&self.issuer)?.pem()?)?;
-        Ok(SignedCrl {
-            crl_file,
-            number: index.crl_number,
-            revoked,
-            next_update,
-        })
+        Ok(SignedCrl { crl_file, number: index.crl_number, revoked, next_update })
     }
 }
 
@@ -421,15 +363,12 @@ fn dated_params(now: Timestamp, days: u32) -> Result<CertificateParams, PkiError
 
 fn random_serial() -> Result<SerialNumber, PkiError> {
     let mut bytes = [0; 16];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| PkiError::NoRandomness)?;
+    SystemRandom::new().fill(&mut bytes).map_err(|_| PkiError::NoRandomness)?;
     Ok(SerialNumber::from_slice(&bytes))
 }
 
 fn revoked_entry(serial: &str, at: Timestamp) -> Result<RevokedCertParams, PkiError> {
-    let bytes =
-        index::serial_bytes(serial).ok_or_else(|| PkiError::UnknownSerial(serial.to_owned()))?;
+    let bytes = index::serial_bytes(serial).ok_or_else(|| PkiError::UnknownSerial(serial.to_owned()))?;
     Ok(RevokedCertParams {
         serial_number: SerialNumber::from(bytes),
         revocation_time: offset(at)?,
@@ -444,14 +383,10 @@ fn dns_names(names: &[String]) -> Result<Vec<SanType>, PkiError> {
         .map(|name| {
             let host = name.strip_prefix("*.").unwrap_or(name);
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-            let labels_fit = host
-                .split('.')
-                .all(|label| !label.is_empty() && label.len() < 64 && label.bytes().all(fits));
+            let labels_fit =
+                host.split('.').all(|label| !label.is_empty() && label.len() < 64 && label.bytes().all(fits));
             if !labels_fit || host.len() > 253 {
-                return Err(PkiError::InvalidName {
-                    what: "DNS name",
-                    value: name.clone(),
-                });
+                return Err(PkiError::InvalidName { what: "DNS name", value: name.clone() });
             }
             Ok(SanType::DnsName(ia5("DNS name", name)?))
         })
@@ -459,30 +394,19 @@ fn dns_names(names: &[String]) -> Result<Vec<SanType>, PkiError> {
 }
 
 fn ia5(what: &'static str, value: &str) -> Result<Ia5String, PkiError> {
-    Ia5String::try_from(value).map_err(|_| PkiError::InvalidName {
-        what,
-        value: value.to_owned(),
-    })
+    Ia5String::try_from(value).map_err(|_| PkiError::InvalidName { what, value: value.to_owned() })
 }
 
 fn check_file_name(name: &str) -> Result<(), PkiError> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'@' | b'-');
-    let begins_well = name
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let begins_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     if !begins_well || name.len() > NAME_BYTES_MAX || !name.bytes().all(fits) {
-        return Err(PkiError::InvalidName {
-            what: "certificate name",
-            value: name.to_owned(),
-        });
+        return Err(PkiError::InvalidName { what: "certificate name", value: name.to_owned() });
     }
     Ok(())
 }
 
-fn first_certificate(
-    file: &Path,
-) -> Result<(Certificate, rustls_pki_types::CertificateDer<'static>), PkiError> {
+fn first_certificate(file: &Path) -> Result<(Certificate, rustls_pki_types::CertificateDer<'static>), PkiError> {
     let der = load_certificates(file)?.swap_remove(0);
     Ok((parse(file, &der)?, der))
 }
@@ -497,6 +421,5 @@ fn days_long(days: u32) -> Duration {
 
 /// The same instant in the form the certificate library wants, in whole seconds.
 fn offset(at: Timestamp) -> Result<OffsetDateTime, PkiError> {
-    OffsetDateTime::from_unix_timestamp(at.as_millis().div_euclid(1000))
-        .map_err(|_| PkiError::InvalidTime(at))
+    OffsetDateTime::from_unix_timestamp(at.as_millis().div_euclid(1000)).map_err(|_| PkiError::InvalidTime(at))
 }

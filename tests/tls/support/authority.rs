@@ -24,20 +24,13 @@ pub(crate) struct Issued {
 
 impl Issued {
     pub(crate) fn as_server(&self) -> ServerCertificateFiles {
-        ServerCertificateFiles {
-            certificate_file: self.certificate_file.clone(),
-            key_file: self.key_file.clone(),
-        }
+        ServerCertificateFiles { certificate_file: self.certificate_file.clone(), key_file: self.key_file.clone() }
     }
 }
 
 impl From<pki::IssuedCertificate> for Issued {
     fn from(issued: pki::IssuedCertificate) -> Self {
-        Issued {
-            certificate_file: issued.certificate_file,
-            key_file: issued.key_file,
-            serial: issued.serial,
-        }
+        Issued { certificate_file: issued.certificate_file, key_file: issued.key_file, serial: issued.serial }
     }
 }
 
@@ -67,31 +60,18 @@ impl Authority {
 
     /// The CA alone, without revocation.
     pub(crate) fn trusted(&self) -> TrustSources {
-        TrustSources {
-            ca_files: vec![self.ca_file()],
-            ..TrustSources::default()
-        }
+        TrustSources { ca_files: vec![self.ca_file()], ..TrustSources::default() }
     }
 
     /// The CA with its revocation list.
     pub(crate) fn trusted_with_crl(&self) -> TrustSources {
-        TrustSources {
-            crl_files: vec![self.crl_file()],
-            ..self.trusted()
-        }
+        TrustSources { crl_files: vec![self.crl_file()], ..self.trusted() }
     }
 
     pub(crate) fn server(&self, name: &str, dns_names: &[&str]) -> Issued {
         let dns_names: Vec<_> = dns_names.iter().map(ToString::to_string).collect();
-        let request = ServerRequest {
-            name,
-            dns_names: &dns_names,
-            ip_addresses: &[],
-            days: 30,
-        };
-        pki::issue_server(self.path(), &request, now())
-            .unwrap()
-            .into()
+        let request = ServerRequest { name, dns_names: &dns_names, ip_addresses: &[], days: 30 };
+        pki::issue_server(self.path(), &request, now()).unwrap().into()
     }
 
     pub(crate) fn client(&self, name: &str) -> Issued {
@@ -103,9 +83,7 @@ impl Authority {
             dns_names: &[format!("{name}.devices.postern.test")],
             days: 30,
         };
-        pki::issue_client(self.path(), &request, now())
-            .unwrap()
-            .into()
+        pki::issue_client(self.path(), &request, now()).unwrap().into()
     }
 
     pub(crate) fn revoke(&self, issued: &Issued) {
@@ -113,13 +91,8 @@ impl Authority {
     }
 
     /// A client certificate whose contents the test decides, signed by this CA.
-    pub(crate) fn client_with(
-        &self,
-        name: &str,
-        shape: impl FnOnce(&mut CertificateParams),
-    ) -> Issued {
-        let ca_key =
-            KeyPair::from_pem(&fs::read_to_string(self.path().join("ca.key")).unwrap()).unwrap();
+    pub(crate) fn client_with(&self, name: &str, shape: impl FnOnce(&mut CertificateParams)) -> Issued {
+        let ca_key = KeyPair::from_pem(&fs::read_to_string(self.path().join("ca.key")).unwrap()).unwrap();
         let ca = fs::read_to_string(self.ca_file()).unwrap();
         let issuer = Issuer::from_ca_cert_pem(&ca, ca_key).unwrap();
         let key = KeyPair::generate().unwrap();

@@ -5,9 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use postern::tls::load_certificates;
-use rustls::{
-    AlertDescription, ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion,
-};
+use rustls::{AlertDescription, ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::AsyncReadExt;
@@ -53,11 +51,7 @@ impl Client {
     }
 
     /// Sends other certificates along with its own.
-    pub(crate) fn with_chain(
-        ca_file: &Path,
-        identity: &Issued,
-        chain: Vec<CertificateDer<'static>>,
-    ) -> Self {
+    pub(crate) fn with_chain(ca_file: &Path, identity: &Issued, chain: Vec<CertificateDer<'static>>) -> Self {
         Client::sending(TLS13, ca_file, Some((identity, chain)))
     }
 
@@ -82,9 +76,7 @@ impl Client {
                 builder.with_client_auth_cert(chain, key).unwrap()
             }
         };
-        Client {
-            config: Arc::new(config),
-        }
+        Client { config: Arc::new(config) }
     }
 
     pub(crate) async fn connect(&self, address: SocketAddr) -> Result<Greeted, Refusal> {
@@ -93,11 +85,7 @@ impl Client {
 
     /// Connects, asks for `server_name` and waits for the gate's greeting: in TLS 1.3 the client's own handshake is
     /// over before the server has judged its certificate.
-    pub(crate) async fn connect_as(
-        &self,
-        address: SocketAddr,
-        server_name: &str,
-    ) -> Result<Greeted, Refusal> {
+    pub(crate) async fn connect_as(&self, address: SocketAddr, server_name: &str) -> Result<Greeted, Refusal> {
         let name = ServerName::try_from(server_name.to_owned()).unwrap();
         let socket = TcpStream::connect(address).await.unwrap();
         let connector = TlsConnector::from(self.config.clone());
@@ -114,9 +102,7 @@ impl Client {
 }
 
 fn refusal(error: std::io::Error) -> Refusal {
-    let cause = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match cause {
         Some(rustls::Error::AlertReceived(alert)) => Refusal::Alert(*alert),
         _ => Refusal::Other(error.to_string()),

@@ -9,8 +9,8 @@ use pingora::protocols::Ssl;
 use pingora::protocols::l4::stream::Stream;
 use postern::clock::ManualClock;
 use postern::tls::{
-    HandshakeObserver, HandshakeOutcome, ReloadableResolver, ReloadableVerifier, TlsPeer,
-    TrustSources, TrustStore, gateway_settings,
+    HandshakeObserver, HandshakeOutcome, ReloadableResolver, ReloadableVerifier, TlsPeer, TrustSources, TrustStore,
+    gateway_settings,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -53,10 +53,7 @@ impl Gate {
         Gate::start(std::slice::from_ref(server), trust, true).await
     }
 
-    pub(crate) async fn open_with_optional_certificates(
-        server: &Issued,
-        trust: TrustSources,
-    ) -> Self {
+    pub(crate) async fn open_with_optional_certificates(server: &Issued, trust: TrustSources) -> Self {
         Gate::start(std::slice::from_ref(server), trust, false).await
     }
 
@@ -70,21 +67,12 @@ impl Gate {
         if !required {
             verifier = verifier.certificate_optional();
         }
-        let acceptor = gateway_settings(resolver.clone(), verifier)
-            .unwrap()
-            .build();
+        let acceptor = gateway_settings(resolver.clone(), verifier).unwrap().build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, peers) = mpsc::channel(16);
         tokio::spawn(serve(listener, acceptor, sender));
-        Gate {
-            address,
-            trust,
-            resolver,
-            clock,
-            counts,
-            peers,
-        }
+        Gate { address, trust, resolver, clock, counts, peers }
     }
 
     /// Who came through the oldest handshake not asked about yet; none when it failed.

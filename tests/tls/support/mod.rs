@@ -6,4 +6,4 @@ mod gate;
 
 pub(crate) use authority::{Authority, Issued, now};
 pub(crate) use client::{Client, Refusal, TLS12, TLS13};
-pub(crate) use gate::{Counts, Gate};
+pub(crate) use gate::Gate;

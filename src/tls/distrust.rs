@@ -2,6 +2,8 @@
 
 use rustls::CertificateError;
 
+use crate::decision::DenialReason;
+
 /// Why a certificate that was presented is not, or no longer, believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum DistrustReason {
@@ -84,6 +86,23 @@ impl DistrustReason {
     }
 }
 
+/// A denial speaks to the client, so it keeps to what the client can do something about; the log has the exact code.
+impl From<DistrustReason> for DenialReason {
+    fn from(reason: DistrustReason) -> Self {
+        match reason {
+            DistrustReason::CertificateExpired => DenialReason::CertificateExpired,
+            DistrustReason::CertificateNotYetValid => DenialReason::CertificateNotYetValid,
+            DistrustReason::CertificateRevoked => DenialReason::CertificateRevoked,
+            DistrustReason::CertificateUntrustedCa
+            | DistrustReason::CertificateWrongPurpose
+            | DistrustReason::CertificateMalformed => DenialReason::CertificateUntrusted,
+            DistrustReason::CrlExpired | DistrustReason::CrlMissing | DistrustReason::CrlInvalid => {
+                DenialReason::CrlExpired
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -95,5 +114,18 @@ mod tests {
         let codes: HashSet<_> = DistrustReason::ALL.iter().map(|reason| reason.code()).collect();
         assert_eq!(codes.len(), DistrustReason::ALL.len());
         assert!(codes.iter().all(|code| { code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') }));
+    }
+    #[test]
+    fn denials_carry_the_same_codes_where_they_have_them() {
+        use DistrustReason as Reason;
+        for reason in [
+            Reason::CertificateExpired,
+            Reason::CertificateNotYetValid,
+            Reason::CertificateRevoked,
+            Reason::CertificateUntrustedCa,
+            Reason::CrlExpired,
+        ] {
+            assert_eq!(DenialReason::from(reason).code(), reason.code());
+        }
     }
 }

@@ -14,6 +14,7 @@ use rustls_pki_types::CertificateDer;
 use super::distrust::DistrustReason;
 use super::identity::VerifiedIdentity;
 use super::verifier::ReloadableVerifier;
+use crate::decision::DenialReason;
 
 /// Who is at the other end of a TLS connection, and under which name they called.
 ///
@@ -55,6 +56,15 @@ impl NoIdentity {
         match self {
             NoIdentity::NoCertificate => "no-certificate",
             NoIdentity::Distrusted(reason) => reason.code(),
+        }
+    }
+}
+
+impl From<NoIdentity> for DenialReason {
+    fn from(reason: NoIdentity) -> Self {
+        match reason {
+            NoIdentity::NoCertificate => DenialReason::NoIdentity,
+            NoIdentity::Distrusted(reason) => reason.into(),
         }
     }
 }

@@ -20,6 +20,8 @@ use super::pem;
 use super::trust::Standing;
 use crate::clock::Timestamp;
 use crate::limits::{CERTIFICATE_NAMES_MAX, SPIFFE_ID_BYTES_MAX};
+use crate::policy::Subject;
+use crate::policy::subject::SubjectKind;
 
 /// The facts of one certificate, as far as Postern asks for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +113,11 @@ impl Certificate {
         &self.dns_names
     }
 
+    /// The names of the given kinds, in the order of the kinds and as policy files spell them.
+    pub fn subjects(&self, kinds: &[SubjectKind]) -> Vec<Subject> {
+        kinds.iter().flat_map(|kind| self.subjects_of(*kind)).collect()
+    }
+
     /// The first instant at which the certificate is valid.
     pub fn not_before(&self) -> Timestamp {
         self.not_before
@@ -124,6 +131,17 @@ impl Certificate {
     /// Whether the certificate may sign others.
     pub fn is_ca(&self) -> bool {
         self.is_ca
+    }
+
+    fn subjects_of(&self, kind: SubjectKind) -> Vec<Subject> {
+        let spelled = |email: &Arc<str>| Subject::Email(email.to_ascii_lowercase().into());
+        match kind {
+            SubjectKind::Spiffe => self.spiffe_uri.iter().cloned().map(Subject::SpiffeUri).collect(),
+            SubjectKind::Email => self.emails.iter().map(spelled).collect(),
+            SubjectKind::Dns => self.dns_names.iter().cloned().map(Subject::Dns).collect(),
+            SubjectKind::CommonName => self.common_name.iter().cloned().map(Subject::CommonName).collect(),
+            SubjectKind::Fingerprint => vec![Subject::Fingerprint(Arc::clone(&self.fingerprint))],
+        }
     }
 
     /// The issuer's name as it was signed, to look up revocations.

@@ -31,13 +31,13 @@ use super::trust::TrustBundle;
 /// The time is the given clock's, so that handshakes and later re-checks never disagree about *now*.
 pub struct ReloadableVerifier {
     shared: Arc<Shared>,
+    observer: Arc<dyn HandshakeObserver>,
     certificate_required: bool,
 }
 
 struct Shared {
     trust: Arc<TrustStore>,
     clock: SharedClock,
-    observer: Arc<dyn HandshakeObserver>,
     remembered: RememberedChains,
 }
 
@@ -45,14 +45,21 @@ impl ReloadableVerifier {
     /// A verifier that refuses clients without a certificate.
     pub fn new(trust: Arc<TrustStore>, clock: SharedClock, observer: Arc<dyn HandshakeObserver>) -> Arc<Self> {
         let remembered = RememberedChains::default();
-        let shared = Arc::new(Shared { trust, clock, observer, remembered });
-        Arc::new(ReloadableVerifier { shared, certificate_required: true })
+        let shared = Arc::new(Shared { trust, clock, remembered });
+        Arc::new(ReloadableVerifier { shared, observer, certificate_required: true })
     }
 
     /// The same verifier for a listener where a client may come without a certificate. One that comes with a bad
     /// certificate is still refused.
     pub fn certificate_optional(&self) -> Arc<Self> {
-        Arc::new(ReloadableVerifier { shared: Arc::clone(&self.shared), certificate_required: false })
+        let (shared, observer) = (Arc::clone(&self.shared), Arc::clone(&self.observer));
+        Arc::new(ReloadableVerifier { shared, observer, certificate_required: false })
+    }
+
+    /// The same verifier for another listener, with its handshakes counted by another observer.
+    pub fn observed_by(&self, observer: Arc<dyn HandshakeObserver>) -> Arc<Self> {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(ReloadableVerifier { shared, observer, certificate_required: self.certificate_required })
     }
 
     /// The trust behind this verifier.
@@ -82,12 +89,12 @@ impl ReloadableVerifier {
             ),
             Err(problem) => warn!(reason = reason.code(), when, "client certificate refused: {problem}"),
         }
-        self.shared.observer.handshake(HandshakeOutcome::Refused(reason));
+        self.observer.handshake(HandshakeOutcome::Refused(reason));
     }
 
     /// Who counts handshakes.
     pub(super) fn observer(&self) -> &dyn HandshakeObserver {
-        &*self.shared.observer
+        &*self.observer
     }
 }
 

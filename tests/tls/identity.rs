@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use postern::clock::SystemClock;
+use postern::policy::Subject;
+use postern::policy::subject::SubjectKind;
 use postern::tls::{
     Certificate, DistrustReason, MalformedCertificate, ReloadableVerifier, SilentObserver, TrustStore,
     VerifiedIdentity, load_certificates,
@@ -67,6 +69,16 @@ fn names_are_read_as_written_and_dns_in_lower_case() {
     assert_eq!(identity.common_name().unwrap().as_ref(), "Ada \"The First\"");
     assert_eq!(identity.subject().as_ref(), "CN=Ada \\\"The First\\\",O=Acme\\, Inc.");
     assert_eq!(identity.spiffe_uri(), None);
+
+    // Policy files spell e-mail addresses in lower case, and the kinds come in the order that was asked for.
+    let kinds = [SubjectKind::Dns, SubjectKind::Spiffe, SubjectKind::Email, SubjectKind::Fingerprint];
+    let subjects: Vec<_> = identity.subjects(&kinds).iter().map(ToString::to_string).collect();
+    let fingerprint = format!("sha256:{}", identity.fingerprint());
+    let expected = ["dns:laptop-7.acme.test", "dns:second.acme.test", "email:ada@acme.test", &fingerprint];
+    assert_eq!(subjects, expected);
+    for subject in identity.subjects(&kinds) {
+        assert_eq!(subject.to_string().parse::<Subject>().unwrap(), subject);
+    }
 }
 
 #[test]

@@ -61,3 +61,19 @@ pub const STORE_ASIDE_NAMES_MAX: usize = 100;
 pub const LINT_FINDINGS_MAX: usize = 1000;
 /// Most identity selections one look over a policy tries.
 pub const LINT_COMPARISONS_MAX: usize = 20_000_000;
+/// Largest certificate or key file, in bytes.
+pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Largest revocation list file, in bytes; large public CAs publish lists of tens of megabytes.
+pub const CRL_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Most alternative names read from one certificate.
+pub const CERTIFICATE_NAMES_MAX: usize = 128;
+/// Longest SPIFFE ID, in bytes (the SPIFFE standard's own bound).
+pub const SPIFFE_ID_BYTES_MAX: usize = 2048;
+/// Most certificates in the chain a client sends.
+pub const CLIENT_CHAIN_CERTIFICATES_MAX: usize = 10;
+/// Most verified client chains remembered; past it the memory starts afresh.
+pub const REMEMBERED_CHAINS_MAX: usize = 4096;
+/// Largest client chain that is remembered, in bytes; a larger one is verified each time.
+pub const REMEMBERED_CHAIN_BYTES_MAX: usize = 16 * 1024;
+/// Longest name of a refused certificate that is logged, in bytes: it comes from a stranger.
+pub const LOGGED_NAME_BYTES_MAX: usize = 256;

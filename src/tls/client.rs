@@ -1,0 +1,57 @@
+//! The other side: TLS configurations for Postern's own clients (the demo, the health probe, the agent, tests).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore};
+
+use super::material::{MaterialError, MaterialProblem, load_certificates, load_certified_key};
+use super::settings::crypto_provider;
+
+/// A client certificate chain and its key, both PEM files.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientCertificateFiles<'a> {
+    /// The chain, the client's own certificate first.
+    pub certificate_file: &'a Path,
+    /// Its private key.
+    pub key_file: &'a Path,
+}
+
+/// A client configuration that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientConfigError {
+    /// A file cannot be used.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+    /// The TLS library refuses the whole.
+    #[error("the client's TLS configuration cannot be made")]
+    Tls(#[source] rustls::Error),
+}
+
+/// A client that believes servers vouched for by the CAs in `ca_file` and shows `identity` when asked.
+///
+/// It offers h2 and HTTP/1.1. Hand it to an HTTP client as its preconfigured TLS.
+pub fn client_config(
+    ca_file: &Path,
+    identity: Option<ClientCertificateFiles<'_>>,
+) -> Result<ClientConfig, ClientConfigError> {
+    let mut roots = RootCertStore::empty();
+    for (certificate, position) in load_certificates(ca_file)?.into_iter().zip(1..) {
+        roots
+            .add(certificate)
+            .map_err(|cause| MaterialError::new(ca_file, MaterialProblem::Unusable { position, cause }))?;
+    }
+    let builder = ClientConfig::builder_with_provider(crypto_provider())
+        .with_safe_default_protocol_versions()
+        .map_err(ClientConfigError::Tls)?
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(files) => {
+            let (key, _) = load_certified_key(files.certificate_file, files.key_file)?;
+            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}

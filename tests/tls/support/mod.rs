@@ -1,0 +1,9 @@
+//! What the tests share: a throw-away CA, a gate on a real socket, and a client.
+
+mod authority;
+mod client;
+mod gate;
+
+pub(crate) use authority::{Authority, Issued, now};
+pub(crate) use client::{Client, Refusal, TLS12, TLS13};
+pub(crate) use gate::Gate;

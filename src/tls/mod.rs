@@ -12,6 +12,7 @@
 //! * No private key is ever logged, returned in an error or shown by `Debug`.
 
 pub mod client;
+mod credential;
 mod crl;
 mod distinguished_name;
 mod distrust;
@@ -25,6 +26,7 @@ mod settings;
 mod trust;
 mod verifier;
 
+pub use self::credential::{CredentialFactory, EnrolmentRule};
 pub use self::distrust::DistrustReason;
 pub use self::handshake::{
     HandshakeInspector, HandshakeObserver, HandshakeOutcome, NoIdentity, SilentObserver, TlsPeer,

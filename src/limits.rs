@@ -77,3 +77,13 @@ pub const REMEMBERED_CHAINS_MAX: usize = 4096;
 pub const REMEMBERED_CHAIN_BYTES_MAX: usize = 16 * 1024;
 /// Longest name of a refused certificate that is logged, in bytes: it comes from a stranger.
 pub const LOGGED_NAME_BYTES_MAX: usize = 256;
+/// Longest text file a device collector reads, in bytes.
+pub const AGENT_FILE_BYTES_MAX: usize = 256 * 1024;
+/// Most network interfaces a device collector looks at.
+pub const AGENT_INTERFACES_MAX: usize = 4096;
+/// Most processes a device collector looks at in one survey.
+pub const AGENT_PROCESSES_MAX: usize = 65_536;
+/// Largest executable a device collector digests, in bytes.
+pub const AGENT_EXECUTABLE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Most executables whose digests are remembered; past it the memory starts afresh.
+pub const AGENT_DIGESTS_MAX: usize = 4096;

@@ -1,0 +1,226 @@
+//! The operating system: its name in OpenZiti's spelling and its version as `x.y.z`.
+//!
+//! On Linux the version is the kernel's, reduced to three numbers, because that is what OpenZiti's own clients report;
+//! the distribution is kept beside it and travels as the build. On macOS it is the product version. On Windows only the
+//! name is known, so there is no fact to report.
+
+use serde::Serialize;
+
+use super::{Collected, Collector, Machine, Obstacle};
+use crate::posture::Platform;
+use crate::posture::facts::Os;
+
+const KERNEL_RELEASE: &str = "proc/sys/kernel/osrelease";
+const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
+const MACOS_VERSION: &str = "System/Library/CoreServices/SystemVersion.plist";
+
+/// The operating system as read from the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperatingSystem {
+    /// Which one.
+    pub platform: Platform,
+    /// The version, exactly three numbers.
+    pub version: String,
+    /// The kernel's release as the kernel spells it, on Linux.
+    pub kernel: Option<String>,
+    /// The Linux distribution, when it says.
+    pub distribution: Option<Distribution>,
+}
+
+impl OperatingSystem {
+    /// As a posture fact: the distribution and the kernel's full release become the build.
+    pub fn to_fact(&self) -> Os {
+        let mut build = Vec::new();
+        if let Some(distribution) = &self.distribution {
+            build.push(distribution.short_name());
+        }
+        if let Some(kernel) = &self.kernel {
+            build.push(format!("kernel {kernel}"));
+        }
+        Os {
+            name: self.platform.as_str().to_owned(),
+            version: self.version.clone(),
+            build: Some(build.join(", ")).filter(|build| !build.is_empty()),
+        }
+    }
+}
+
+/// A Linux distribution, from `os-release`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Distribution {
+    /// Its id, for example `debian`.
+    pub id: String,
+    /// Its version, for example `12`; rolling distributions have none.
+    pub version: Option<String>,
+    /// How it calls itself.
+    pub description: Option<String>,
+}
+
+impl Distribution {
+    fn short_name(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{} {version}", self.id),
+            None => self.id.clone(),
+        }
+    }
+}
+
+/// Reads the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsCollector;
+
+impl Collector for OsCollector {
+    type Fact = OperatingSystem;
+
+    fn collect(&self, machine: &Machine) -> Collected<OperatingSystem> {
+        match machine.platform() {
+            Some(platform @ (Platform::Linux | Platform::Android)) => linux(machine, platform).into(),
+            Some(Platform::MacOs) => macos(machine).into(),
+            Some(Platform::Windows | Platform::WindowsServer | Platform::Ios) | None => {
+                Collected::Unknown { reason: Obstacle::Unsupported { what: "the version of the operating system" } }
+            }
+        }
+    }
+}
+
+fn linux(machine: &Machine, platform: Platform) -> Result<OperatingSystem, Obstacle> {
+    let kernel = machine.read_text(KERNEL_RELEASE)?.trim().to_owned();
+    let version = three_numbers(&kernel).ok_or_else(|| Obstacle::Malformed {
+        path: machine.locate(KERNEL_RELEASE).display().to_string(),
+        expected: "a kernel release such as 6.1.0-18-amd64",
+    })?;
+    Ok(OperatingSystem { platform, version, kernel: Some(kernel), distribution: distribution(machine) })
+}
+
+/// The distribution only describes, so a machine that does not name one still has a version.
+fn distribution(machine: &Machine) -> Option<Distribution> {
+    let text = OS_RELEASE.iter().find_map(|path| machine.read_text(path).ok())?;
+    Some(Distribution {
+        id: assigned(&text, "ID")?,
+        version: assigned(&text, "VERSION_ID"),
+        description: assigned(&text, "PRETTY_NAME"),
+    })
+}
+
+fn macos(machine: &Machine) -> Result<OperatingSystem, Obstacle> {
+    let text = machine.read_text(MACOS_VERSION)?;
+    let version = text
+        .split_once("<key>ProductVersion</key>")
+        .and_then(|(_, rest)| rest.split_once("<string>"))
+        .and_then(|(_, rest)| rest.split_once("</string>"))
+        .and_then(|(version, _)| three_numbers(version.trim()));
+    Ok(OperatingSystem {
+        platform: Platform::MacOs,
+        version: version.ok_or_else(|| Obstacle::Malformed {
+            path: machine.locate(MACOS_VERSION).display().to_string(),
+            expected: "a product version such as 14.5",
+        })?,
+        kernel: None,
+        distribution: None,
+    })
+}
+
+/// The numbers a version starts with, as `x.y.z`: missing ones are 0, what follows the third is cut off.
+fn three_numbers(text: &str) -> Option<String> {
+    let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+    let mut parts = text.get(..end)?.split('.').map(str::parse::<u64>);
+    let major = parts.next()?.ok()?;
+    let mut next = || parts.next().and_then(Result::ok).unwrap_or(0);
+    let (minor, patch) = (next(), next());
+    Some(format!("{major}.{minor}.{patch}"))
+}
+
+/// The value of a shell-style assignment, without its quotes and escapes.
+fn assigned(text: &str, name: &str) -> Option<String> {
+    let value = text
+        .lines()
+        .filter_map(|line| line.trim().split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))?;
+    let quoted = ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote));
+    let mut plain = String::new();
+    let mut letters = quoted.unwrap_or(value).chars();
+    while let Some(letter) = letters.next() {
+        plain.extend(if letter == '\\' { letters.next() } else { Some(letter) });
+    }
+    Some(plain).filter(|plain| !plain.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn collect(platform: Platform, files: &[(&str, &str)]) -> Collected<OperatingSystem> {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        OsCollector.collect(&Machine::at(folder.path(), platform))
+    }
+
+    #[test]
+    fn a_kernel_release_is_reduced_to_three_numbers() {
+        for (release, expected) in [
+            ("6.1.0-18-amd64", "6.1.0"),
+            ("5.15.167.4-microsoft-standard-WSL2", "5.15.167"),
+            ("6.9", "6.9.0"),
+            ("6.9-rc3", "6.9.0"),
+            ("7", "7.0.0"),
+            ("6.18.44+", "6.18.44"),
+        ] {
+            assert_eq!(three_numbers(release).as_deref(), Some(expected), "{release}");
+        }
+        assert_eq!(three_numbers("next-20260101"), None);
+        assert_eq!(three_numbers(""), None);
+    }
+
+    #[test]
+    fn the_distribution_travels_as_the_build() {
+        let release = "PRETTY_NAME=\"Example \\\"One\\\" 12\"\nNAME=x\nVERSION_ID='12'\nID=example\n";
+        let collected = collect(Platform::Linux, &[(KERNEL_RELEASE, "6.1.0-18-amd64\n"), (OS_RELEASE[1], release)]);
+        let system = collected.known().unwrap();
+        let distribution = system.distribution.as_ref().unwrap();
+        assert_eq!(distribution.description.as_deref(), Some("Example \"One\" 12"));
+        assert_eq!(
+            system.to_fact(),
+            Os {
+                name: "Linux".to_owned(),
+                version: "6.1.0".to_owned(),
+                build: Some("example 12, kernel 6.1.0-18-amd64".to_owned()),
+            }
+        );
+    }
+
+    #[test]
+    fn a_release_that_is_no_version_and_a_missing_file_are_unknown() {
+        let malformed = collect(Platform::Linux, &[(KERNEL_RELEASE, "unknown\n")]);
+        assert_eq!(malformed.obstacle().unwrap().code(), "malformed");
+        assert_eq!(collect(Platform::Linux, &[]).obstacle().unwrap().code(), "absent");
+        assert_eq!(collect(Platform::Windows, &[]).obstacle().unwrap().code(), "unsupported");
+    }
+
+    #[test]
+    fn macos_reports_its_product_version() {
+        let plist = "<dict>\n<key>ProductName</key>\n<string>macOS</string>\n<key>ProductVersion</key>\n<string>14.5</string>\n</dict>";
+        let collected = collect(Platform::MacOs, &[(MACOS_VERSION, plist)]);
+        assert_eq!(collected.known().unwrap().to_fact().version, "14.5.0");
+        assert_eq!(collected.known().unwrap().to_fact().build, None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_release_says_the_version_is_three_numbers_or_unknown(release in "\\PC{0,24}") {
+            if let Some(version) = three_numbers(&release) {
+                let numbers: Vec<_> = version.split('.').map(|part| part.parse::<u64>().is_ok()).collect();
+                prop_assert_eq!(numbers, vec![true; 3]);
+            }
+        }
+    }
+}

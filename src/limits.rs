@@ -87,3 +87,19 @@ pub const AGENT_PROCESSES_MAX: usize = 65_536;
 pub const AGENT_EXECUTABLE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Most executables whose digests are remembered; past it the memory starts afresh.
 pub const AGENT_DIGESTS_MAX: usize = 4096;
+/// Most connections the demo's origin serves at once.
+pub const ORIGIN_CONNECTIONS_MAX: usize = 1024;
+/// Most HTTP/2 streams the demo's origin serves at once on one connection.
+pub const ORIGIN_STREAMS_MAX: u32 = 256;
+/// Longest the demo's origin waits for a request's headers.
+pub const ORIGIN_HEADER_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Longest the demo's origin waits for open connections when it stops.
+pub const ORIGIN_DRAIN_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long the demo's origin pauses after it failed to accept a connection.
+pub const ORIGIN_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Longest body or WebSocket message the demo's origin holds, in bytes.
+pub const ORIGIN_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Most pieces of a slow response of the demo's origin.
+pub const ORIGIN_CHUNKS_MAX: u32 = 100_000;
+/// Longest pause between two pieces of a slow response of the demo's origin.
+pub const ORIGIN_INTERVAL_MAX: Duration = Duration::from_secs(60);

@@ -1,1 +1,3 @@
-//! (room not yet furnished)
+//! The command line.
+
+pub mod origin;

@@ -1,3 +1,83 @@
-//! The command line.
+//! The command line: one file for each command, and what they share.
+//!
+//! A command gets its arguments and the [`Terminal`], and answers with an [`Exit`] or an error that says what and where.
+//! Nothing but the terminal writes to the process's output.
 
+pub mod args;
+mod completions;
 pub mod origin;
+mod pki;
+pub mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Cli, Command};
+use self::terminal::Terminal;
+use crate::clock::SystemClock;
+use crate::tls;
+
+/// How a command ended that did what it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Exit {
+    /// The answer is yes.
+    Success,
+    /// The answer is no: there are findings, it is not ready, a step did not go as expected.
+    Failure,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Success => ExitCode::SUCCESS,
+            Exit::Failure => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Why a command could not do what it should.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum CommandError {
+    /// The development CA.
+    Pki(#[from] tls::pki::PkiError),
+    /// Standard output.
+    Output(#[from] OutputError),
+}
+
+/// The answer could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output: {0}")]
+pub struct OutputError(#[source] std::io::Error);
+
+/// Runs the command that was typed, and says how the process should exit.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Also the way `--help` and `--version` come; a reader that went away does not matter.
+            let _ = usage.print();
+            return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(u8::MAX));
+        }
+    };
+    tls::install_crypto_provider();
+    let terminal = Terminal::standard();
+    match run(&cli.command, &terminal) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            terminal.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command, terminal: &Terminal) -> Result<Exit, CommandError> {
+    let exit = match command {
+        Command::Pki(args) => pki::run(args, &SystemClock, terminal)?,
+        Command::Completions(args) => completions::run(args, terminal),
+    };
+    terminal.finish().map_err(OutputError)?;
+    Ok(exit)
+}

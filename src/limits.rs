@@ -103,3 +103,39 @@ pub const ORIGIN_BODY_BYTES_MAX: usize = 1024 * 1024;
 pub const ORIGIN_CHUNKS_MAX: u32 = 100_000;
 /// Longest pause between two pieces of a slow response of the demo's origin.
 pub const ORIGIN_INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// Longest configuration file, in bytes.
+pub const CONFIG_FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest policy file, in bytes; more objects go into further files.
+pub const POLICY_FILE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most policy files read from the policy folder.
+pub const POLICY_FILES_MAX: usize = 4096;
+/// Most bytes read from all policy files together.
+pub const POLICY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Deepest nesting of a YAML document; leaves room for [`EXPRESSION_DEPTH_MAX`], which costs two levels a step.
+pub const YAML_DEPTH_MAX: usize = 96;
+/// Most values in one YAML document.
+pub const YAML_NODES_MAX: usize = 1_000_000;
+/// Most values that `*alias` references may repeat in one YAML document.
+pub const YAML_ALIAS_EVENTS_MAX: usize = 20_000;
+/// Most findings kept from one load; further ones are only counted.
+pub const FINDINGS_MAX: usize = 256;
+/// Most characters of a refused value shown in a finding.
+pub const FINDING_EXCERPT_CHARS_MAX: usize = 80;
+/// Longest name or id of an object, in bytes.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Longest remediation text of a check, in bytes.
+pub const REMEDIATION_BYTES_MAX: usize = 2048;
+/// Longest environment override, in bytes.
+pub const OVERRIDE_BYTES_MAX: usize = 64 * 1024;
+/// Most worker threads that can be configured.
+pub const WORKERS_MAX: u64 = 1024;
+/// Longest duration that can be configured, in seconds (a year).
+pub const DURATION_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
+/// Changes of watched files that wait for their receiver: one of each kind.
+pub const WATCH_QUEUE_MAX: usize = 4;
+/// Quiet time after the last event on watched files before their contents are compared.
+pub const WATCH_QUIET: Duration = Duration::from_millis(250);
+/// Longest wait for quiet.
+pub const WATCH_QUIET_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Time between comparisons that no event asked for.
+pub const WATCH_POLL_INTERVAL: Duration = Duration::from_secs(30);

@@ -1,0 +1,154 @@
+//! The checked configuration: plain values, every default filled in, nothing left to go wrong.
+//!
+//! Each section has a file of its own that holds the checked type, the form it has in the file (with the texts that become
+//! the JSON Schema's descriptions) and the step from one to the other.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::document::{Document, Field, Session};
+use super::places::Places;
+use super::values::{DurationText, PathText};
+
+mod admin;
+mod bounds;
+mod data;
+mod identity;
+mod listeners;
+mod log;
+mod proxy;
+mod tls;
+mod workers;
+
+pub use admin::{Admin, AdminCertificate, AdminRole, AdminToken, TokenDigest};
+pub use bounds::Limits;
+pub use data::{Data, Store};
+pub use identity::{AutoEnroll, Identification, NameFrom};
+pub use listeners::{Listeners, PlainListener, TlsListener};
+pub use log::{Log, LogFormat};
+pub use proxy::{Forwarded, Proxy, RequestIds, ServiceDefaults};
+pub use tls::{ExpiredCrl, ServerCertificate, Tls};
+pub use workers::Workers;
+
+pub(super) use admin::SubjectText;
+pub(super) use proxy::{RawTimeouts, positive};
+
+/// Everything the configuration file decides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Where the gateway listens.
+    pub listeners: Listeners,
+    /// Certificates and whom they trust.
+    pub tls: Tls,
+    /// How a certificate becomes an identity.
+    pub identity: Identification,
+    /// The folder of policy files.
+    pub policy_directory: PathBuf,
+    /// What is kept over a restart, and where.
+    pub data: Data,
+    /// Who may use the admin API.
+    pub admin: Admin,
+    /// How requests are passed on.
+    pub proxy: Proxy,
+    /// Bounds, lowered from the built-in ones.
+    pub limits: Limits,
+    /// Log output.
+    pub log: Log,
+    /// Threads that serve.
+    pub workers: Workers,
+    /// How long requests in flight may finish when the gateway is told to stop.
+    pub shutdown_grace: Duration,
+    /// Where each key was written, for findings of later stages.
+    pub places: Places,
+}
+
+/// The configuration file of a Postern gateway.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "Postern configuration")]
+pub(super) struct RawSettings {
+    /// Where the gateway listens.
+    listeners: Field<listeners::RawListeners>,
+    /// Certificates the gateway shows and certificates it trusts.
+    tls: Field<tls::RawTls>,
+    /// How a client's certificate becomes an identity.
+    identity: Field<identity::RawIdentification>,
+    /// Where identities, services, service policies and posture checks are kept.
+    policy: Field<RawPolicy>,
+    /// What is kept over a restart.
+    data: Field<data::RawData>,
+    /// Who may use the admin API.
+    admin: Field<admin::RawAdmin>,
+    /// How requests are passed on, and what services do when they do not say otherwise.
+    proxy: Field<proxy::RawProxy>,
+    /// Bounds. They can be lowered, never raised.
+    limits: Field<bounds::RawLimits>,
+    /// Log output.
+    log: Field<log::RawLog>,
+    /// Threads that serve: `auto` for one per processor, or a number. Default: auto.
+    workers: Field<Workers>,
+    /// What happens when the gateway is told to stop.
+    shutdown: Field<RawShutdown>,
+}
+
+/// Where policy is kept.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct RawPolicy {
+    /// Folder of policy files (`*.yaml`, `*.yml`), reloaded when they change. Default: policy.
+    directory: Field<PathText>,
+}
+
+/// Stopping.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct RawShutdown {
+    /// How long requests in flight may finish. Default: 30s.
+    grace: Field<DurationText>,
+}
+
+impl RawSettings {
+    /// The checked settings, or `None` with the reasons in `session`. Relative paths start at `folder`.
+    pub(super) fn check(self, session: &Session, folder: &Path) -> Option<Settings> {
+        let tls_node = self.tls.node().unwrap_or(Document::ROOT);
+        let tls = self.tls.or_default().check(session, tls_node, folder);
+        let listeners = self
+            .listeners
+            .or_default()
+            .check(session, folder, tls.as_ref());
+        let identity = self.identity.or_default().check(session, folder);
+        let admin = self.admin.or_default().check(session);
+        let grace = self.shutdown.or_default().grace.value();
+        Some(Settings {
+            policy_directory: resolve(folder, self.policy.or_default().directory, "policy"),
+            data: self.data.or_default().check(folder),
+            proxy: self.proxy.or_default().check(session),
+            limits: self.limits.or_default().check(),
+            log: self.log.or_default().check(),
+            workers: self.workers.or_default(),
+            shutdown_grace: grace.map_or(Duration::from_secs(30), |grace| grace.0),
+            places: Places::of(session.document()),
+            listeners,
+            identity,
+            admin,
+            tls: tls?,
+        })
+    }
+}
+
+/// A path relative to the configuration file's folder.
+fn resolve(folder: &Path, path: Field<PathText>, default: &str) -> PathBuf {
+    let path = path
+        .value()
+        .map_or_else(|| default.to_owned(), |path| path.0);
+    folder.join(path)
+}
+
+/// Paths relative to the configuration file's folder.
+fn resolve_all(folder: &Path, paths: Field<Vec<Field<PathText>>>) -> Vec<PathBuf> {
+    let paths = paths.items().into_iter();
+    paths.map(|path| folder.join(path.value.0)).collect()
+}

@@ -1,0 +1,136 @@
+//! TLS: the certificates the gateway shows, and whom it trusts.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::resolve_all;
+use crate::config::document::{Document, Field, NodeId, Session};
+use crate::config::values::{HostPattern, PathText};
+
+/// Certificates and trust, as files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificates shown by listeners without their own, chosen by SNI; the first is for everyone else. Never empty.
+    pub certificates: Vec<ServerCertificate>,
+    /// PEM files of the CAs that issue client certificates. Never empty.
+    pub client_ca_files: Vec<PathBuf>,
+    /// PEM or DER files of certificate revocation lists.
+    pub crl_files: Vec<PathBuf>,
+    /// What an expired revocation list means.
+    pub expired_crl: ExpiredCrl,
+}
+
+/// A server certificate and its key, as PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerCertificate {
+    /// The certificate chain, leaf first.
+    pub cert_file: PathBuf,
+    /// The private key.
+    pub key_file: PathBuf,
+    /// The names it is for, lower case, `*.` allowed; empty takes the names in the certificate.
+    pub names: Vec<String>,
+}
+
+/// What an expired revocation list means for clients of its issuer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExpiredCrl {
+    /// They are refused: revocation cannot be ruled out.
+    #[default]
+    Refuse,
+    /// They are let in by the old list: a certificate revoked since stays usable.
+    DangerousTolerate,
+}
+
+/// Certificates and trust.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["certificates", "client_ca_files"]))]
+pub(super) struct RawTls {
+    /// Server certificates, chosen by SNI; the first one is shown to clients that ask for no known name.
+    certificates: Field<Vec<Field<RawServerCertificate>>>,
+    /// PEM files of the CAs that issue client certificates.
+    client_ca_files: Field<Vec<Field<PathText>>>,
+    /// PEM or DER files of certificate revocation lists. Default: none.
+    crl_files: Field<Vec<Field<PathText>>>,
+    /// What an expired revocation list means for clients of its issuer. Default: refuse.
+    expired_crl: Field<ExpiredCrl>,
+}
+
+/// A server certificate and its key.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["cert_file", "key_file"]))]
+pub(super) struct RawServerCertificate {
+    /// PEM file of the certificate chain, leaf first.
+    cert_file: Field<PathText>,
+    /// PEM file of the private key.
+    key_file: Field<PathText>,
+    /// Names it is shown for. Default: the names in the certificate.
+    names: Field<Vec<Field<HostPattern>>>,
+}
+
+impl RawTls {
+    pub(super) fn check(self, session: &Session, node: NodeId, folder: &Path) -> Option<Tls> {
+        require_items(session, node, "certificates", &self.certificates);
+        require_items(session, node, "client_ca_files", &self.client_ca_files);
+        let certificates = check_certificates(session, folder, self.certificates);
+        let client_ca_files = resolve_all(folder, self.client_ca_files);
+        if let Some(node) = self.expired_crl.node()
+            && self.expired_crl.as_ref() == Some(&ExpiredCrl::DangerousTolerate)
+        {
+            session.warn(
+                node,
+                "certificates revoked after the list expired are let in",
+            );
+        }
+        let usable = !certificates.is_empty() && !client_ca_files.is_empty();
+        usable.then(|| Tls {
+            certificates,
+            client_ca_files,
+            crl_files: resolve_all(folder, self.crl_files),
+            expired_crl: self.expired_crl.or_default(),
+        })
+    }
+}
+
+/// Refuses a required list that is absent or empty.
+fn require_items<T>(session: &Session, parent: NodeId, key: &str, list: &Field<Vec<Field<T>>>) {
+    match list.node() {
+        Some(_) => refuse_empty(session, list),
+        None if parent == Document::ROOT => session.missing(parent, &format!("tls.{key}")),
+        None => session.missing(parent, key),
+    }
+}
+
+/// Refuses a list that was given and holds nothing.
+pub(super) fn refuse_empty<T>(session: &Session, list: &Field<Vec<Field<T>>>) {
+    if let (Some(node), Some([])) = (list.node(), list.as_ref().map(Vec::as_slice)) {
+        session.error(node, "needs at least one entry");
+    }
+}
+
+/// The readable certificates of a list; what is wrong with the others is in `session`.
+pub(super) fn check_certificates(
+    session: &Session,
+    folder: &Path,
+    list: Field<Vec<Field<RawServerCertificate>>>,
+) -> Vec<ServerCertificate> {
+    let mut certificates = Vec::new();
+    for raw in list.items() {
+        let cert_file = raw.value.cert_file.required(session, raw.node, "cert_file");
+        let key_file = raw.value.key_file.required(session, raw.node, "key_file");
+        let names = raw.value.names.items().into_iter();
+        let names = names.map(|name| name.value.0).collect();
+        if let (Some(cert_file), Some(key_file)) = (cert_file, key_file) {
+            certificates.push(ServerCertificate {
+                cert_file: folder.join(cert_file.value.0),
+                key_file: folder.join(key_file.value.0),
+                names,
+            });
+        }
+    }
+    certificates
+}

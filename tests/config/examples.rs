@@ -1,0 +1,69 @@
+//! The examples in `config/` load, and say the truth about defaults.
+
+use postern::config::policy;
+use postern::config::{self, Environment, ServiceDefaults};
+
+use crate::support::examples;
+
+#[test]
+fn the_minimal_example_loads_without_a_word() {
+    let path = examples().join("minimal.yaml");
+    let (settings, warnings) = config::load(&path, &Environment::empty()).unwrap();
+    assert!(warnings.is_empty(), "{warnings}");
+    assert_eq!(
+        settings.listeners.gateway.address.to_string(),
+        "0.0.0.0:8443"
+    );
+    assert_eq!(
+        settings.listeners.client_api.address.to_string(),
+        "0.0.0.0:8444"
+    );
+    assert_eq!(
+        settings.listeners.admin.address.to_string(),
+        "127.0.0.1:9443"
+    );
+    assert_eq!(settings.listeners.ops.address.to_string(), "127.0.0.1:9901");
+    assert_eq!(settings.policy_directory, examples().join("policy"));
+    assert_eq!(settings.data.directory, examples().join("data"));
+    assert_eq!(
+        settings.tls.client_ca_files,
+        [examples().join("pki/client-ca.crt")]
+    );
+    let shared = &settings.tls.certificates;
+    assert_eq!(&settings.listeners.admin.certificates, shared);
+}
+
+#[test]
+fn the_full_example_shows_the_defaults() {
+    let load = |name| config::load(&examples().join(name), &Environment::empty()).unwrap();
+    let (full, warnings) = load("full.yaml");
+    let (minimal, _) = load("minimal.yaml");
+    assert!(warnings.is_empty(), "{warnings}");
+
+    assert_eq!(full.tls, minimal.tls);
+    assert_eq!(full.identity, minimal.identity);
+    assert_eq!(full.policy_directory, minimal.policy_directory);
+    assert_eq!(full.data, minimal.data);
+    assert_eq!(full.proxy, minimal.proxy);
+    assert_eq!(full.limits, minimal.limits);
+    assert_eq!(full.log, minimal.log);
+    assert_eq!(full.workers, minimal.workers);
+    assert_eq!(full.shutdown_grace, minimal.shutdown_grace);
+    let (shown, built_in) = (&full.listeners, &minimal.listeners);
+    assert_eq!(shown.gateway.address, built_in.gateway.address);
+    assert_eq!(shown.client_api, built_in.client_api);
+    assert_eq!(shown.admin, built_in.admin);
+    assert_eq!(shown.ops, built_in.ops);
+}
+
+#[test]
+fn the_example_policy_loads_and_compiles() {
+    let loaded = policy::load(&examples().join("policy"), &ServiceDefaults::default())
+        .unwrap_or_else(|findings| panic!("{findings}"));
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    assert_eq!(loaded.objects.identities.len(), 3);
+    assert_eq!(loaded.objects.services.len(), 2);
+    assert_eq!(loaded.objects.policies.len(), 2);
+    assert_eq!(loaded.objects.checks.len(), 6);
+    postern::policy::compile::compile(loaded.objects, 1).unwrap();
+}

@@ -19,6 +19,7 @@ pub mod policy;
 pub mod schema;
 mod settings;
 mod values;
+pub mod watch;
 
 pub use environment::{Environment, RESERVED};
 pub use findings::{Finding, Findings, Place, Severity};

@@ -9,3 +9,4 @@ mod refusals;
 mod robustness;
 mod schema;
 mod support;
+mod watch;

@@ -12,6 +12,10 @@ pub const PROCESSES_PER_IDENTITY_MAX: usize = 1024;
 pub const MACS_PER_IDENTITY_MAX: usize = 256;
 /// Longest text of one reported fact (a path, a domain, a version), in bytes.
 pub const FACT_TEXT_BYTES_MAX: usize = 4096;
+/// Most signers of one reported process.
+pub const SIGNERS_PER_PROCESS_MAX: usize = 64;
+/// Most moments looked ahead to for the one at which a check's answer changes; past it the check is simply asked again earlier.
+pub const ASSESSMENT_STEPS_MAX: usize = 64;
 /// Failures kept for each identity; the oldest goes first.
 pub const FAILURES_PER_IDENTITY_MAX: usize = 50;
 /// Most verdicts cached beside one identity; past it the cache starts afresh.

@@ -1,5 +1,7 @@
 //! The facts known about one device, each with its source and the time it was observed.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -18,6 +20,8 @@ pub struct Posture {
     /// The hardware addresses of the network interfaces, normalised to bare lower-case hex.
     pub macs: Option<Fact<Vec<String>>>,
     /// Processes, the latest report for each pair of (asking check, path).
+    ///
+    /// INVARIANT: in the order they arrived, so that of several facts about one path the last is the newest.
     pub processes: Vec<Fact<Process>>,
     /// When the device last woke and was last unlocked.
     pub endpoint: Endpoint,
@@ -52,6 +56,21 @@ pub struct Fact<T> {
     /// The posture check the report named as its reason, if any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub asked_by: Option<CheckId>,
+}
+
+impl<T> Fact<T> {
+    /// The first moment at which the fact no longer counts for a check that accepts facts up to `max_age` old, or `None` when
+    /// that moment has come.
+    pub(super) fn counts_until(&self, max_age: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
+        counts_until(self.observed_at, max_age, now)
+    }
+}
+
+/// As [`Fact::counts_until`], for what is known as a bare time.
+pub(super) fn counts_until(observed_at: Timestamp, max_age: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
+    // A fact exactly as old as allowed still counts; the next millisecond it does not.
+    let end = max_age.map_or(Timestamp::MAX, |max_age| observed_at.after(max_age).after(Duration::from_millis(1)));
+    (now < end).then_some(end)
 }
 
 /// Where a fact came from.

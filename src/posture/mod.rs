@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod facts;
+pub mod fold;
 pub mod outcome;
 pub mod platform;
 pub mod report;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::limits;
 
 /// The answer of a check. Only [`Outcome::Pass`] ever opens anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +62,25 @@ impl Assessment {
     /// An answer that must be asked again at `valid_until`.
     pub fn until(outcome: Outcome, valid_until: Timestamp) -> Self {
         Assessment { outcome, valid_until }
+    }
+
+    /// The answer of `ask` at `now`, valid until exactly the first moment at which `ask` answers differently.
+    ///
+    /// `ask` may say of its answers that they hold for less time than they do; it must not say more.
+    pub(super) fn exact(now: Timestamp, ask: impl Fn(Timestamp) -> Assessment) -> Self {
+        let first = ask(now);
+        let mut next = first.valid_until;
+        for _ in 0..limits::ASSESSMENT_STEPS_MAX {
+            if next == Timestamp::MAX {
+                break;
+            }
+            let later = ask(next);
+            if later.outcome != first.outcome {
+                break;
+            }
+            next = later.valid_until;
+        }
+        Assessment::until(first.outcome, next)
     }
 }
 

@@ -4,7 +4,8 @@ use crate::clock::Timestamp;
 use crate::id::CheckId;
 use crate::limits;
 
-use super::facts::{Os, Posture, Process, Source};
+use super::facts::{Fact, Os, Posture, Process, Source};
+use super::fold::bare_hex;
 
 /// Observations that arrived together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,23 +47,221 @@ pub enum Seen {
     },
 }
 
-/// Why a report cannot be taken in.
+/// Why a report cannot be taken in. Nothing of it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReportError {
-    /// A bound of [`limits`] would be passed.
-    #[error("{what} is more than the {max} allowed")]
+    /// The report as a whole has too much of something.
+    #[error("the report has {count} {what}, more than the {max} allowed")]
     TooMany {
         /// What there is too much of.
         what: &'static str,
+        /// How much there is.
+        count: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// One observation has too much of something.
+    #[error("observation {index} has {count} {what}, more than the {max} allowed")]
+    TooManyIn {
+        /// Which observation, from 0.
+        index: usize,
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is.
+        count: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// A text is too long.
+    #[error("observation {index} has a {what} of {bytes} bytes, more than the {max} allowed")]
+    TooLong {
+        /// Which observation, from 0.
+        index: usize,
+        /// What is too long.
+        what: &'static str,
+        /// How long it is.
+        bytes: usize,
         /// The bound.
         max: usize,
     },
 }
 
 impl Posture {
-    /// This posture with a report taken in, or why it cannot be.
+    /// This posture with a report taken in: all of it, or an error and nothing.
+    ///
+    /// Addresses, digests and fingerprints are normalised to bare lower-case hex. A process replaces the earlier report of the
+    /// same path for the same check; when more than [`limits::PROCESSES_PER_IDENTITY_MAX`] are known, the oldest are forgotten,
+    /// which closes doors and opens none.
     pub fn apply(&self, report: &Report) -> Result<Posture, ReportError> {
-        let _ = report;
-        todo!()
+        report.check_bounds()?;
+        let mut posture = self.clone();
+        for observation in &report.observations {
+            posture.take_in(report, observation);
+        }
+        let surplus = posture.processes.len().saturating_sub(limits::PROCESSES_PER_IDENTITY_MAX);
+        posture.processes.drain(..surplus);
+        Ok(posture)
+    }
+
+    fn take_in(&mut self, report: &Report, observation: &Observation) {
+        match &observation.seen {
+            Seen::Os(os) => self.os = Some(fact(report, observation, os.clone())),
+            Seen::Domain(domain) => self.domain = Some(fact(report, observation, domain.clone())),
+            Seen::Macs(addresses) => {
+                let addresses = addresses.iter().map(|address| bare_hex(address)).collect();
+                self.macs = Some(fact(report, observation, addresses));
+            }
+            Seen::Process(process) => {
+                self.processes
+                    .retain(|known| known.asked_by != observation.asked_by || known.value.path != process.path);
+                self.processes.push(fact(report, observation, normalized(process)));
+            }
+            Seen::Endpoint { woken, unlocked } => {
+                stamp(&mut self.endpoint.woken_at, *woken, report.received_at);
+                stamp(&mut self.endpoint.unlocked_at, *unlocked, report.received_at);
+            }
+        }
+    }
+}
+
+fn fact<T>(report: &Report, observation: &Observation, value: T) -> Fact<T> {
+    Fact { value, observed_at: report.received_at, source: report.source, asked_by: observation.asked_by.clone() }
+}
+
+fn normalized(process: &Process) -> Process {
+    Process {
+        path: process.path.clone(),
+        running: process.running,
+        hash: bare_hex(&process.hash),
+        signer_fingerprints: process.signer_fingerprints.iter().map(|signer| bare_hex(signer)).collect(),
+    }
+}
+
+/// Moves a time forward, never back.
+fn stamp(time: &mut Option<Timestamp>, happened: bool, at: Timestamp) {
+    if happened {
+        *time = (*time).max(Some(at));
+    }
+}
+
+impl Report {
+    fn check_bounds(&self) -> Result<(), ReportError> {
+        at_most("observations", self.observations.len(), limits::REPORT_OBSERVATIONS_MAX)?;
+        let processes = self.observations.iter().filter(|observation| matches!(observation.seen, Seen::Process(_)));
+        at_most("processes", processes.count(), limits::PROCESSES_PER_IDENTITY_MAX)?;
+        self.observations.iter().enumerate().try_for_each(|(index, observation)| observation.check_bounds(index))
+    }
+}
+
+impl Observation {
+    fn check_bounds(&self, index: usize) -> Result<(), ReportError> {
+        let check = self.asked_by.as_ref().map_or("", CheckId::as_str);
+        short(index, "posture check id", check)?;
+        match &self.seen {
+            Seen::Os(os) => {
+                short(index, "system name", &os.name)?;
+                short(index, "version", &os.version)?;
+                short(index, "build", os.build.as_deref().unwrap_or_default())
+            }
+            Seen::Domain(domain) => short(index, "domain", domain),
+            Seen::Macs(addresses) => {
+                few(index, "addresses", addresses.len(), limits::MACS_PER_IDENTITY_MAX)?;
+                addresses.iter().try_for_each(|address| short(index, "address", address))
+            }
+            Seen::Process(process) => {
+                short(index, "path", &process.path)?;
+                short(index, "digest", &process.hash)?;
+                let signers = &process.signer_fingerprints;
+                few(index, "signer fingerprints", signers.len(), limits::SIGNERS_PER_PROCESS_MAX)?;
+                signers.iter().try_for_each(|signer| short(index, "signer fingerprint", signer))
+            }
+            Seen::Endpoint { .. } => Ok(()),
+        }
+    }
+}
+
+fn at_most(what: &'static str, count: usize, max: usize) -> Result<(), ReportError> {
+    if count > max { Err(ReportError::TooMany { what, count, max }) } else { Ok(()) }
+}
+
+fn few(index: usize, what: &'static str, count: usize, max: usize) -> Result<(), ReportError> {
+    if count > max { Err(ReportError::TooManyIn { index, what, count, max }) } else { Ok(()) }
+}
+
+fn short(index: usize, what: &'static str, text: &str) -> Result<(), ReportError> {
+    let (bytes, max) = (text.len(), limits::FACT_TEXT_BYTES_MAX);
+    if bytes > max { Err(ReportError::TooLong { index, what, bytes, max }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(millis: i64, observations: Vec<Observation>) -> Report {
+        Report { received_at: Timestamp::from_millis(millis), source: Source::Device, observations }
+    }
+
+    fn process(check: &str, path: &str, running: bool) -> Observation {
+        let process =
+            Process { path: path.into(), running, hash: "AB:CD".into(), signer_fingerprints: vec!["0F-1".into()] };
+        Observation { asked_by: Some(check.into()), seen: Seen::Process(process) }
+    }
+
+    #[test]
+    fn values_are_normalised_and_the_newest_wins() {
+        let macs = Seen::Macs(vec!["14-B2-2C-E5-F0-61".into()]);
+        let first = report(1, vec![process("a", "/p", true), process("b", "/p", true), process("a", "/q", true)]);
+        let second = report(2, vec![process("a", "/p", false), Observation { asked_by: None, seen: macs }]);
+        let posture = Posture::default().apply(&first).unwrap().apply(&second).unwrap();
+
+        let seen: Vec<_> = posture
+            .processes
+            .iter()
+            .map(|fact| (fact.asked_by.clone().unwrap().to_string(), fact.value.path.as_str(), fact.value.running))
+            .collect();
+        assert_eq!(seen, [("b".into(), "/p", true), ("a".into(), "/q", true), ("a".into(), "/p", false)]);
+        assert_eq!(posture.processes[0].value.hash, "abcd");
+        assert_eq!(posture.processes[0].value.signer_fingerprints, ["0f1"]);
+        assert_eq!(posture.macs.unwrap().value, ["14b22ce5f061"]);
+    }
+
+    #[test]
+    fn events_are_stamped_on_arrival_and_only_move_forward() {
+        let event = |woken, unlocked| vec![Observation { asked_by: None, seen: Seen::Endpoint { woken, unlocked } }];
+        let posture = Posture::default().apply(&report(5, event(true, false))).unwrap();
+        assert_eq!(posture.endpoint.woken_at, Some(Timestamp::from_millis(5)));
+        assert_eq!(posture.endpoint.unlocked_at, None);
+        let posture = posture.apply(&report(3, event(true, true))).unwrap();
+        assert_eq!(posture.endpoint.woken_at, Some(Timestamp::from_millis(5)));
+        assert_eq!(posture.endpoint.unlocked_at, Some(Timestamp::from_millis(3)));
+        let posture = posture.apply(&report(9, event(false, false))).unwrap();
+        assert_eq!(posture.endpoint.woken_at, Some(Timestamp::from_millis(5)));
+    }
+
+    #[test]
+    fn a_report_past_a_bound_is_refused_whole() {
+        let domain = |bytes| Observation { asked_by: None, seen: Seen::Domain("d".repeat(bytes)) };
+        let error = Posture::default().apply(&report(1, vec![domain(1), domain(5000)])).unwrap_err();
+        assert_eq!(error.to_string(), "observation 1 has a domain of 5000 bytes, more than the 4096 allowed");
+        let macs = Observation { asked_by: None, seen: Seen::Macs(vec!["a".into(); 257]) };
+        assert!(matches!(
+            Posture::default().apply(&report(1, vec![macs])),
+            Err(ReportError::TooManyIn { index: 0, .. })
+        ));
+        let many = vec![process("a", "/p", true); 1025];
+        assert!(matches!(
+            Posture::default().apply(&report(1, many)),
+            Err(ReportError::TooMany { what: "processes", .. })
+        ));
+    }
+
+    #[test]
+    fn past_the_bound_the_oldest_processes_are_forgotten() {
+        let full = (0..1024).map(|number| process("a", &format!("/{number}"), true)).collect();
+        let posture = Posture::default().apply(&report(1, full)).unwrap();
+        let posture = posture.apply(&report(2, vec![process("a", "/new", true)])).unwrap();
+        assert_eq!(posture.processes.len(), 1024);
+        assert_eq!(posture.processes[0].value.path, "/1");
+        assert_eq!(posture.processes[1023].value.path, "/new");
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::id::CheckId;
 
-use super::facts::Posture;
-use super::outcome::Assessment;
+use super::facts::{Fact, Posture};
+use super::outcome::{Assessment, NoResultReason, Outcome};
 
 pub mod domain;
 pub mod mac;
@@ -89,21 +89,48 @@ impl Predicate {
 }
 
 impl Check {
-    /// Answers the question at `now`.
+    /// Answers the question at `now`. The answer's `valid_until` is the first moment at which time alone changes it.
     pub fn assess(&self, posture: &Posture, now: Timestamp) -> Assessment {
-        let _ = (posture, now);
-        todo!()
+        Assessment::exact(now, |at| match &self.predicate {
+            Predicate::Os(rule) => rule.assess(posture, self.max_age, at),
+            Predicate::Domain(rule) => rule.assess(posture, self.max_age, at),
+            Predicate::Mac(rule) => rule.assess(posture, self.max_age, at),
+            Predicate::Process(rule) => rule.assess(&self.id, posture, self.max_age, at),
+            Predicate::Processes(rule) => rule.assess(posture, self.max_age, at),
+            Predicate::Mfa(rule) => rule.assess(posture, self.max_age, at),
+            Predicate::Missing => Assessment::lasting(Outcome::NoResult(NoResultReason::Dangling)),
+        })
     }
 
     /// What a failure record shows as the actual value.
     pub fn observe(&self, posture: &Posture, now: Timestamp) -> Observed {
-        let _ = (posture, now);
-        todo!()
+        match &self.predicate {
+            Predicate::Os(_) => Observed::Os(value_of(posture.os.as_ref())),
+            Predicate::Domain(_) => Observed::Domain(value_of(posture.domain.as_ref())),
+            Predicate::Mac(_) => Observed::Macs(value_of(posture.macs.as_ref())),
+            Predicate::Process(rule) => Observed::Process(value_of(rule.find(&self.id, posture))),
+            Predicate::Processes(rule) => {
+                Observed::Processes(rule.find(posture).map(|fact| fact.value.clone()).collect())
+            }
+            Predicate::Mfa(rule) => Observed::Mfa(rule.state(posture, now)),
+            Predicate::Missing => Observed::Nothing,
+        }
     }
 
     /// When the oldest fact this check looks at was observed; `None` when there is none.
     pub fn observed_at(&self, posture: &Posture) -> Option<Timestamp> {
-        let _ = posture;
-        todo!()
+        match &self.predicate {
+            Predicate::Os(_) => posture.os.as_ref().map(|fact| fact.observed_at),
+            Predicate::Domain(_) => posture.domain.as_ref().map(|fact| fact.observed_at),
+            Predicate::Mac(_) => posture.macs.as_ref().map(|fact| fact.observed_at),
+            Predicate::Process(rule) => rule.find(&self.id, posture).map(|fact| fact.observed_at),
+            Predicate::Processes(rule) => rule.find(posture).map(|fact| fact.observed_at).min(),
+            Predicate::Mfa(_) => posture.mfa.passed_at,
+            Predicate::Missing => None,
+        }
     }
+}
+
+fn value_of<T: Clone>(fact: Option<&Fact<T>>) -> Option<T> {
+    fact.map(|fact| fact.value.clone())
 }

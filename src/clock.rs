@@ -115,7 +115,7 @@ impl Stopwatch {
 }
 
 /// Where the upper floors get the time from.
-pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The current wall-clock time.
     fn now(&self) -> Timestamp;
 }

@@ -143,3 +143,5 @@ pub const WATCH_QUIET: Duration = Duration::from_millis(250);
 pub const WATCH_QUIET_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Time between comparisons that no event asked for.
 pub const WATCH_POLL_INTERVAL: Duration = Duration::from_secs(30);
+/// Largest watched certificate, key, CA or revocation list, in bytes.
+pub const WATCHED_FILE_BYTES_MAX: usize = 64 * 1024 * 1024;

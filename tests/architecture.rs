@@ -31,7 +31,7 @@ const IMPURE: &[&str] =
 const CONFINED: &[(&str, &[&str])] = &[
     ("pingora", &["tls", "proxy", "app"]),
     ("redb", &["store/redb.rs", "store/redb/tests.rs"]),
-    ("dashmap", &["enforce"]),
+    ("dashmap", &["enforce", "tls"]),
     ("axum", &["api", "cli"]),
     ("rcgen", &["tls"]),
     ("x509_parser", &["tls"]),

@@ -20,6 +20,8 @@ use super::snapshot::{
 pub struct CompileError {
     /// `identity`, `service`, `service policy` or `posture check`.
     pub kind: &'static str,
+    /// The object's id.
+    pub id: Arc<str>,
     /// The object's name.
     pub name: Arc<str>,
     /// Where the object was written.
@@ -117,8 +119,9 @@ struct Names {
 }
 
 impl Compiler {
-    fn error(&mut self, kind: &'static str, name: &Arc<str>, origin: &Origin, problem: CompileProblem) {
-        self.errors.push(CompileError { kind, name: Arc::clone(name), origin: origin.clone(), problem });
+    fn error(&mut self, kind: &'static str, id: &str, name: &Arc<str>, origin: &Origin, problem: CompileProblem) {
+        let (id, name, origin) = (id.into(), Arc::clone(name), origin.clone());
+        self.errors.push(CompileError { kind, id, name, origin, problem });
     }
 
     fn attribute(&mut self, name: &Arc<str>) -> AttributeIndex {
@@ -139,7 +142,7 @@ impl Compiler {
         for (identity, position) in objects.identities.values().zip(0u32..) {
             if let Some(holder) = names.insert(&identity.name, identity) {
                 let problem = CompileProblem::DuplicateName(holder.id.as_str().into());
-                self.error("identity", &identity.name, &identity.meta.origin, problem);
+                self.error("identity", identity.id.as_str(), &identity.name, &identity.meta.origin, problem);
             }
             self.entities.identities.insert(Arc::clone(&identity.name), position);
             self.claim_subjects(objects, identity, IdentityIndex(position));
@@ -165,7 +168,7 @@ impl Compiler {
                 subject: subject.to_string(),
                 holder: holder.map(|identity| Arc::clone(&identity.name)).unwrap_or_default(),
             };
-            self.error("identity", &identity.name, &identity.meta.origin, problem);
+            self.error("identity", identity.id.as_str(), &identity.name, &identity.meta.origin, problem);
         }
     }
 
@@ -174,7 +177,7 @@ impl Compiler {
         for (check, position) in objects.checks.values().zip(0u32..) {
             if let Some(holder) = names.insert(&check.check.name, check.check.id.as_str()) {
                 let problem = CompileProblem::DuplicateName(holder.into());
-                self.error("posture check", &check.check.name, &check.meta.origin, problem);
+                self.error("posture check", check.check.id.as_str(), &check.check.name, &check.meta.origin, problem);
             }
             self.entities.checks.insert(Arc::clone(&check.check.name), position);
         }
@@ -189,7 +192,7 @@ impl Compiler {
         for (service, position) in objects.services.values().zip(0u32..) {
             if let Some(holder) = names.insert(&service.name, service.id.as_str()) {
                 let problem = CompileProblem::DuplicateName(holder.into());
-                self.error("service", &service.name, &service.meta.origin, problem);
+                self.error("service", service.id.as_str(), &service.name, &service.meta.origin, problem);
             }
             self.entities.services.insert(Arc::clone(&service.name), position);
             for host in &service.matching.hosts {
@@ -203,7 +206,7 @@ impl Compiler {
                     prefix: prefix.clone(),
                     holder: holder.map(|service| Arc::clone(&service.name)).unwrap_or_default(),
                 };
-                self.error("service", &service.name, &service.meta.origin, problem);
+                self.error("service", service.id.as_str(), &service.name, &service.meta.origin, problem);
             }
         }
         for (service, position) in objects.services.values().zip(0u32..) {
@@ -219,7 +222,7 @@ impl Compiler {
         for policy in objects.policies.values() {
             if let Some(holder) = names.insert(&policy.name, policy.id.as_str()) {
                 let problem = CompileProblem::DuplicateName(holder.into());
-                self.error("service policy", &policy.name, &policy.meta.origin, problem);
+                self.error("service policy", policy.id.as_str(), &policy.name, &policy.meta.origin, problem);
             }
             self.validate_policy(policy);
             compiled.push(CompiledPolicy {
@@ -245,12 +248,12 @@ impl Compiler {
         for (list, roles) in lists {
             if roles.len() > 1 && roles.contains(&Role::All) {
                 let problem = CompileProblem::AllNotAlone(list);
-                self.error("service policy", &policy.name, &policy.meta.origin, problem);
+                self.error("service policy", policy.id.as_str(), &policy.name, &policy.meta.origin, problem);
             }
         }
         if let Some(Err(invalid)) = policy.expression.as_ref().map(super::expression::Expression::validate) {
             let problem = CompileProblem::Expression(invalid);
-            self.error("service policy", &policy.name, &policy.meta.origin, problem);
+            self.error("service policy", policy.id.as_str(), &policy.name, &policy.meta.origin, problem);
         }
     }
 

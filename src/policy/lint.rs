@@ -15,6 +15,8 @@ use super::snapshot::{CheckSlot, CompiledPolicy, PolicyIndex, ServiceIndex, Snap
 pub struct Finding {
     /// `identity`, `service`, `service policy` or `posture check`.
     pub kind: &'static str,
+    /// The object's id.
+    pub id: Arc<str>,
     /// The object's name.
     pub name: Arc<str>,
     /// Where the object was written.
@@ -84,23 +86,25 @@ struct Linter<'a> {
 }
 
 impl Linter<'_> {
-    fn find(&mut self, kind: &'static str, name: &Arc<str>, origin: &Origin, suspicion: Suspicion) {
+    fn find(&mut self, kind: &'static str, id: &str, name: &Arc<str>, origin: &Origin, suspicion: Suspicion) {
         if self.findings.len() >= limits::LINT_FINDINGS_MAX {
             self.incomplete = true;
             return;
         }
-        self.findings.push(Finding { kind, name: Arc::clone(name), origin: origin.clone(), suspicion });
+        let (id, name, origin) = (id.into(), Arc::clone(name), origin.clone());
+        self.findings.push(Finding { kind, id, name, origin, suspicion });
     }
 
     fn find_in_policy(&mut self, policy: &CompiledPolicy, suspicion: Suspicion) {
-        self.find("service policy", &policy.object.name, &policy.object.meta.origin, suspicion);
+        let policy = &policy.object;
+        self.find("service policy", policy.id.as_str(), &policy.name, &policy.meta.origin, suspicion);
     }
 
     fn finish(mut self) -> Vec<Finding> {
         if self.incomplete {
             let suspicion = Suspicion::Incomplete;
             let origin = Origin::Api;
-            self.findings.push(Finding { kind: "policy", name: "*".into(), origin, suspicion });
+            self.findings.push(Finding { kind: "policy", id: "*".into(), name: "*".into(), origin, suspicion });
         }
         self.findings
     }
@@ -155,14 +159,15 @@ impl Linter<'_> {
     fn unreachable(&mut self) {
         let snapshot = self.snapshot;
         for identity in snapshot.objects().identities.values().filter(|identity| identity.subjects.is_empty()) {
-            self.find("identity", &identity.name, &identity.meta.origin, Suspicion::NoSubjects);
+            self.find("identity", identity.id.as_str(), &identity.name, &identity.meta.origin, Suspicion::NoSubjects);
         }
         for service in &snapshot.services {
-            if service.object.matching.hosts.is_empty() {
-                self.find("service", &service.object.name, &service.object.meta.origin, Suspicion::NoHosts);
+            let object = &service.object;
+            if object.matching.hosts.is_empty() {
+                self.find("service", object.id.as_str(), &object.name, &object.meta.origin, Suspicion::NoHosts);
             }
             if service.dial_policies.is_empty() && snapshot.policies_of_every_service.is_empty() {
-                self.find("service", &service.object.name, &service.object.meta.origin, Suspicion::NoPolicy);
+                self.find("service", object.id.as_str(), &object.name, &object.meta.origin, Suspicion::NoPolicy);
             }
         }
         for policy in snapshot.policies.iter().filter(|policy| policy.object.policy_type == PolicyType::Dial) {

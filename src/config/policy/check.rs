@@ -23,7 +23,7 @@ use crate::posture::check::mfa::MfaRule;
 use crate::posture::check::os::{OsRequirement, OsRule};
 use crate::posture::check::process::{ProcessRequirement, ProcessRule, ProcessesRule, Semantic};
 use crate::posture::check::{Check, Predicate};
-use crate::posture::version::VersionRange;
+use crate::posture::version::{VersionRange, VersionReading};
 
 /// How long an MFA pass counts after waking or unlocking, as OpenZiti has it.
 const MFA_GRACE: Duration = Duration::from_secs(5 * 60);
@@ -391,7 +391,7 @@ fn os_rule(session: &Session, list: Vec<Located<OrMapping<Platform, RawSystem>>>
         });
     }
     systems.sort_by_key(|system| system.platform.as_str());
-    OsRule { systems }
+    OsRule { systems, version_reading: VersionReading::default() }
 }
 
 fn requirements(session: &Session, list: Vec<Located<RawProcess>>) -> Vec<ProcessRequirement> {

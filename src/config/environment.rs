@@ -12,12 +12,7 @@ use std::ffi::OsString;
 const PREFIX: &str = "POSTERN_";
 
 /// Variables that begin like overrides and have a meaning of their own.
-pub const RESERVED: &[&str] = &[
-    "POSTERN_CONFIG",
-    "POSTERN_LOG",
-    "POSTERN_STORE_CHILD",
-    "POSTERN_VECTORS",
-];
+pub const RESERVED: &[&str] = &["POSTERN_CONFIG", "POSTERN_LOG", "POSTERN_STORE_CHILD", "POSTERN_VECTORS"];
 
 /// The variables of a process that may override configuration keys.
 #[derive(Clone, Default)]
@@ -72,10 +67,7 @@ impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Environment 
 /// Values may be secret; names are not.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_set()
-            .entries(self.overrides.keys())
-            .finish()
+        formatter.debug_set().entries(self.overrides.keys()).finish()
     }
 }
 

@@ -81,21 +81,12 @@ pub struct Finding {
 impl Finding {
     /// A finding that refuses the configuration.
     pub fn error(place: Place, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Finding {
-            place,
-            severity: Severity::Error,
-            key: key.into(),
-            message: message.into(),
-            suggestion: None,
-        }
+        Finding { place, severity: Severity::Error, key: key.into(), message: message.into(), suggestion: None }
     }
 
     /// A finding that only warns.
     pub fn warning(place: Place, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Finding {
-            severity: Severity::Warning,
-            ..Finding::error(place, key, message)
-        }
+        Finding { severity: Severity::Warning, ..Finding::error(place, key, message) }
     }
 
     /// The same finding with what was probably meant.
@@ -169,10 +160,7 @@ impl Findings {
     pub fn append(&mut self, other: Findings) {
         self.omitted_errors = self.omitted_errors.saturating_add(other.omitted_errors);
         self.omitted_warnings = self.omitted_warnings.saturating_add(other.omitted_warnings);
-        other
-            .list
-            .into_iter()
-            .for_each(|finding| self.push(finding));
+        other.list.into_iter().for_each(|finding| self.push(finding));
     }
 
     /// The findings.
@@ -187,10 +175,7 @@ impl Findings {
 
     /// How many findings there are, the ones past the bound included.
     pub fn len(&self) -> usize {
-        self.list
-            .len()
-            .saturating_add(self.omitted_errors)
-            .saturating_add(self.omitted_warnings)
+        self.list.len().saturating_add(self.omitted_errors).saturating_add(self.omitted_warnings)
     }
 
     /// Whether at least one finding refuses the configuration.
@@ -201,8 +186,7 @@ impl Findings {
 
     /// Sorts by place, and errors before warnings at the same place.
     pub fn sort(&mut self) {
-        self.list
-            .sort_by(|a, b| (&a.place, a.severity).cmp(&(&b.place, b.severity)));
+        self.list.sort_by(|a, b| (&a.place, a.severity).cmp(&(&b.place, b.severity)));
     }
 
     /// `value` with these findings as warnings, or these findings as the refusal when one of them is an error.
@@ -264,11 +248,8 @@ impl std::error::Error for Findings {}
 
 /// A refused value in backticks, cut short and without control characters.
 pub(super) fn excerpt(value: &str) -> String {
-    let mut shown: String = value
-        .chars()
-        .take(FINDING_EXCERPT_CHARS_MAX)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
+    let mut shown: String =
+        value.chars().take(FINDING_EXCERPT_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if value.chars().nth(FINDING_EXCERPT_CHARS_MAX).is_some() {
         shown.push('…');
     }
@@ -276,10 +257,7 @@ pub(super) fn excerpt(value: &str) -> String {
 }
 
 /// The candidate closest to a misspelled word, if one is close enough to be what was meant.
-pub(super) fn closest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > 64 {
         return None;
     }
@@ -294,10 +272,7 @@ pub(super) fn closest<'a>(
 }
 
 fn fold(word: &str) -> String {
-    word.chars()
-        .filter(|c| !matches!(c, '_' | '-'))
-        .flat_map(char::to_lowercase)
-        .collect()
+    word.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
 }
 
 /// How many letters to insert, remove, replace or swap with their neighbour to get from one word to the other.

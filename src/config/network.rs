@@ -19,17 +19,11 @@ impl Network {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
                 let bits = u32::from(32u8.saturating_sub(self.prefix));
-                (own.to_bits() ^ other.to_bits())
-                    .checked_shr(bits)
-                    .unwrap_or(0)
-                    == 0
+                (own.to_bits() ^ other.to_bits()).checked_shr(bits).unwrap_or(0) == 0
             }
             (IpAddr::V6(own), IpAddr::V6(other)) => {
                 let bits = u32::from(128u8.saturating_sub(self.prefix));
-                (own.to_bits() ^ other.to_bits())
-                    .checked_shr(bits)
-                    .unwrap_or(0)
-                    == 0
+                (own.to_bits() ^ other.to_bits()).checked_shr(bits).unwrap_or(0) == 0
             }
             _ => false,
         }
@@ -62,12 +56,7 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let invalid = || {
-            format!(
-                "{} is not a network such as `10.0.0.0/8` or `fd00::/8`",
-                excerpt(text)
-            )
-        };
+        let invalid = || format!("{} is not a network such as `10.0.0.0/8` or `fd00::/8`", excerpt(text));
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
@@ -84,10 +73,7 @@ impl FromStr for Network {
         let network = Network { address, prefix };
         let first = network.first();
         if first != address {
-            return Err(format!(
-                "{} has bits set beyond its prefix; the network is `{first}/{prefix}`",
-                excerpt(text)
-            ));
+            return Err(format!("{} has bits set beyond its prefix; the network is `{first}/{prefix}`", excerpt(text)));
         }
         Ok(network)
     }
@@ -114,14 +100,7 @@ mod tests {
 
     #[test]
     fn networks_are_written_exactly() {
-        for text in [
-            "10.0.0.1/8",
-            "10.0.0.0/33",
-            "10.0.0/8",
-            "10.0.0.0/",
-            "x",
-            "",
-        ] {
+        for text in ["10.0.0.1/8", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/", "x", ""] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
         let told = "10.1.2.3/8".parse::<Network>().unwrap_err();

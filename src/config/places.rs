@@ -18,10 +18,7 @@ impl Places {
         let ids = document.ids().into_iter();
         Places {
             file: Place::Path(Arc::clone(document.path())),
-            keys: Arc::new(
-                ids.map(|id| (document.key_path(id), document.place(id)))
-                    .collect(),
-            ),
+            keys: Arc::new(ids.map(|id| (document.key_path(id), document.place(id))).collect()),
         }
     }
 

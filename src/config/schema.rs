@@ -18,14 +18,8 @@ pub struct SchemaFile {
 /// Every schema of a file that operators write.
 pub fn all() -> [SchemaFile; 2] {
     [
-        SchemaFile {
-            name: "postern.schema.json",
-            text: text_of::<RawSettings>(),
-        },
-        SchemaFile {
-            name: "policy.schema.json",
-            text: text_of::<RawPolicyFile>(),
-        },
+        SchemaFile { name: "postern.schema.json", text: text_of::<RawSettings>() },
+        SchemaFile { name: "policy.schema.json", text: text_of::<RawPolicyFile>() },
     ]
 }
 
@@ -35,9 +29,7 @@ fn text_of<T: JsonSchema>() -> String {
     let schema = generator.into_root_schema_for::<T>();
     let mut text = format!("{:#}", schema.as_value());
     // Names of our own types are of no use in an editor.
-    text = text
-        .replace("\"Raw", "\"")
-        .replace("/definitions/Raw", "/definitions/");
+    text = text.replace("\"Raw", "\"").replace("/definitions/Raw", "/definitions/");
     text.push('\n');
     text
 }

@@ -138,12 +138,8 @@ text_values! {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|_| {
-        format!(
-            "{} is not a duration such as `250ms`, `30s`, `15m` or `1h 30m`",
-            excerpt(text)
-        )
-    })?;
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| format!("{} is not a duration such as `250ms`, `30s`, `15m` or `1h 30m`", excerpt(text)))?;
     if duration.as_secs() > DURATION_SECONDS_MAX {
         return Err(format!("{} is longer than a year", excerpt(text)));
     }
@@ -152,10 +148,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        format!(
-            "{} is not an IP address with a port, such as `0.0.0.0:8443` or `[::]:8443`",
-            excerpt(text)
-        )
+        format!("{} is not an IP address with a port, such as `0.0.0.0:8443` or `[::]:8443`", excerpt(text))
     })
 }
 
@@ -184,10 +177,7 @@ fn name(text: &str) -> Result<String, String> {
 
 fn attribute(text: &str) -> Result<String, String> {
     match text.chars().next() {
-        Some('#' | '@') => Err(format!(
-            "role attribute {} is written without the leading `#` or `@`",
-            excerpt(text)
-        )),
+        Some('#' | '@') => Err(format!("role attribute {} is written without the leading `#` or `@`", excerpt(text))),
         _ => name(text),
     }
 }
@@ -211,16 +201,11 @@ fn host_pattern(text: &str) -> Result<String, String> {
     } else {
         ""
     };
-    Err(format!(
-        "{} is not a host name such as `app.example` or `*.apps.example`{advice}",
-        excerpt(text)
-    ))
+    Err(format!("{} is not a host name such as `app.example` or `*.apps.example`{advice}", excerpt(text)))
 }
 
 fn is_ipv6(host: &str) -> bool {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     bare.is_some_and(|bare| bare.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
@@ -233,15 +218,8 @@ fn host_and_port(text: &str) -> Result<String, String> {
     if valid {
         return Ok(text.to_owned());
     }
-    let advice = if text.contains("://") {
-        "; TLS and HTTP version are set under `upstream`"
-    } else {
-        ""
-    };
-    Err(format!(
-        "{} is not `host:port`, such as `127.0.0.1:8080` or `app.internal:8080`{advice}",
-        excerpt(text)
-    ))
+    let advice = if text.contains("://") { "; TLS and HTTP version are set under `upstream`" } else { "" };
+    Err(format!("{} is not `host:port`, such as `127.0.0.1:8080` or `app.internal:8080`{advice}", excerpt(text)))
 }
 
 /// A path prefix without the `/` at its end: prefixes match whole segments.
@@ -250,10 +228,7 @@ fn path_prefix(text: &str) -> Result<String, String> {
     let odd = |segment: &str| matches!(segment, "." | "..");
     let trimmed = path.trim_end_matches('/');
     if path.contains("//") || path.split('/').any(odd) || path.contains('?') {
-        return Err(format!(
-            "{} holds an empty segment, `.`, `..` or a query",
-            excerpt(text)
-        ));
+        return Err(format!("{} holds an empty segment, `.`, `..` or a query", excerpt(text)));
     }
     Ok(if trimmed.is_empty() { "/" } else { trimmed }.to_owned())
 }
@@ -274,9 +249,9 @@ fn remediation(text: &str) -> Result<String, String> {
     let is_odd = |c: char| c.is_control() && c != '\n';
     match text {
         "" => Err("the text is empty".to_owned()),
-        text if text.len() > REMEDIATION_BYTES_MAX => Err(format!(
-            "the text is longer than {REMEDIATION_BYTES_MAX} bytes"
-        )),
+        text if text.len() > REMEDIATION_BYTES_MAX => {
+            Err(format!("the text is longer than {REMEDIATION_BYTES_MAX} bytes"))
+        }
         text if text.contains(is_odd) => Err("the text holds control characters".to_owned()),
         text => Ok(text.to_owned()),
     }
@@ -286,10 +261,7 @@ fn remediation(text: &str) -> Result<String, String> {
 fn hex(text: &str) -> Result<String, String> {
     let bare = bare_hex(text, &[':', ' ']).filter(|bare| bare.len() >= 32 && bare.len() % 2 == 0);
     bare.ok_or_else(|| {
-        format!(
-            "{} is not a digest in hex digits (40 for SHA-1, 64 for SHA-256, 128 for SHA-512)",
-            excerpt(text)
-        )
+        format!("{} is not a digest in hex digits (40 for SHA-1, 64 for SHA-256, 128 for SHA-512)", excerpt(text))
     })
 }
 
@@ -297,28 +269,18 @@ fn hex(text: &str) -> Result<String, String> {
 fn mac_address(text: &str) -> Result<String, String> {
     let bare = bare_hex(text, &[':', '-', '.', ' ']);
     bare.filter(|bare| matches!(bare.len(), 12 | 16 | 40))
-        .ok_or_else(|| {
-            format!(
-                "{} is not a hardware address such as `02:42:ac:11:00:02`",
-                excerpt(text)
-            )
-        })
+        .ok_or_else(|| format!("{} is not a hardware address such as `02:42:ac:11:00:02`", excerpt(text)))
 }
 
 fn bare_hex(text: &str, separators: &[char]) -> Option<String> {
     let digits = text.chars().filter(|c| !separators.contains(c));
-    digits
-        .map(|c| c.is_ascii_hexdigit().then(|| c.to_ascii_lowercase()))
-        .collect()
+    digits.map(|c| c.is_ascii_hexdigit().then(|| c.to_ascii_lowercase())).collect()
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
     match tracing_subscriber::EnvFilter::builder().parse(text) {
         Ok(_) if !text.trim().is_empty() => Ok(text.to_owned()),
-        _ => Err(format!(
-            "{} is not a log filter such as `info` or `warn,postern=debug`",
-            excerpt(text)
-        )),
+        _ => Err(format!("{} is not a log filter such as `info` or `warn,postern=debug`", excerpt(text))),
     }
 }
 
@@ -328,42 +290,16 @@ mod tests {
 
     #[test]
     fn hosts_and_addresses() {
-        for text in [
-            "app.example",
-            "*.apps.example",
-            "App.Example",
-            "localhost",
-            "10.0.0.1",
-            "[::1]",
-        ] {
+        for text in ["app.example", "*.apps.example", "App.Example", "localhost", "10.0.0.1", "[::1]"] {
             assert!(host_pattern(text).is_ok(), "{text}");
         }
-        for text in [
-            "",
-            "*",
-            "a..b",
-            "app.example.",
-            "http://a",
-            "a:80",
-            "a/b",
-            "*.",
-            "a.*.b",
-            "é.example",
-        ] {
+        for text in ["", "*", "a..b", "app.example.", "http://a", "a:80", "a/b", "*.", "a.*.b", "é.example"] {
             assert!(host_pattern(text).is_err(), "{text}");
         }
         for text in ["127.0.0.1:80", "[::1]:80", "app.internal:8080"] {
             assert!(host_and_port(text).is_ok(), "{text}");
         }
-        for text in [
-            "127.0.0.1",
-            "a:0",
-            "a:65536",
-            "::1:80",
-            ":80",
-            "http://a:80",
-            "*.a:80",
-        ] {
+        for text in ["127.0.0.1", "a:0", "a:65536", "::1:80", ":80", "http://a:80", "*.a:80"] {
             assert!(host_and_port(text).is_err(), "{text}");
         }
     }

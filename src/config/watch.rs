@@ -38,12 +38,7 @@ pub enum Change {
 }
 
 impl Change {
-    const ALL: [Change; 4] = [
-        Change::Config,
-        Change::ServerCertificates,
-        Change::Trust,
-        Change::Policy,
-    ];
+    const ALL: [Change; 4] = [Change::Config, Change::ServerCertificates, Change::Trust, Change::Policy];
 }
 
 /// The files to watch.
@@ -65,23 +60,11 @@ impl Watched {
         let listeners = &settings.listeners;
         let own = [&listeners.gateway, &listeners.client_api, &listeners.admin];
         let own = own.into_iter().flat_map(|listener| &listener.certificates);
-        let files = |certificate: &ServerCertificate| {
-            [certificate.cert_file.clone(), certificate.key_file.clone()]
-        };
-        let trust = [
-            &settings.tls.client_ca_files,
-            &settings.tls.crl_files,
-            &settings.identity.auto_enroll.ca_files,
-        ];
+        let files = |certificate: &ServerCertificate| [certificate.cert_file.clone(), certificate.key_file.clone()];
+        let trust = [&settings.tls.client_ca_files, &settings.tls.crl_files, &settings.identity.auto_enroll.ca_files];
         Watched {
             config_file: Some(config_file.to_owned()),
-            certificate_files: settings
-                .tls
-                .certificates
-                .iter()
-                .chain(own)
-                .flat_map(files)
-                .collect(),
+            certificate_files: settings.tls.certificates.iter().chain(own).flat_map(files).collect(),
             trust_files: trust.into_iter().flatten().cloned().collect(),
             policy_directory: Some(settings.policy_directory.clone()),
         }
@@ -90,13 +73,9 @@ impl Watched {
     /// The folders in which something may happen to one of the files.
     fn folders(&self) -> BTreeSet<PathBuf> {
         let files = self.config_file.iter();
-        let files = files
-            .chain(&self.certificate_files)
-            .chain(&self.trust_files);
+        let files = files.chain(&self.certificate_files).chain(&self.trust_files);
         // The policy folder may itself be replaced, so its parent counts as well.
-        let parents = files
-            .chain(&self.policy_directory)
-            .filter_map(|path| path.parent());
+        let parents = files.chain(&self.policy_directory).filter_map(|path| path.parent());
         let parents = parents.map(|parent| match parent.as_os_str().is_empty() {
             true => PathBuf::from("."),
             false => parent.to_owned(),
@@ -110,11 +89,7 @@ impl Watched {
         match change {
             Change::Config => digest_files(&mut context, &self.config_file, CONFIG_FILE_BYTES_MAX),
             Change::ServerCertificates => {
-                digest_files(
-                    &mut context,
-                    &self.certificate_files,
-                    WATCHED_FILE_BYTES_MAX,
-                );
+                digest_files(&mut context, &self.certificate_files, WATCHED_FILE_BYTES_MAX);
             }
             Change::Trust => {
                 digest_files(&mut context, &self.trust_files, WATCHED_FILE_BYTES_MAX);
@@ -132,11 +107,7 @@ impl Watched {
     }
 }
 
-fn digest_files<'p>(
-    context: &mut Context,
-    files: impl IntoIterator<Item = &'p PathBuf>,
-    limit: usize,
-) {
+fn digest_files<'p>(context: &mut Context, files: impl IntoIterator<Item = &'p PathBuf>, limit: usize) {
     for path in files {
         let state = match file::read(path, limit) {
             Ok(bytes) => bytes.content,
@@ -161,11 +132,7 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Timing {
-            quiet: WATCH_QUIET,
-            quiet_wait_max: WATCH_QUIET_WAIT_MAX,
-            poll: WATCH_POLL_INTERVAL,
-        }
+        Timing { quiet: WATCH_QUIET, quiet_wait_max: WATCH_QUIET_WAIT_MAX, poll: WATCH_POLL_INTERVAL }
     }
 }
 
@@ -197,23 +164,9 @@ impl Watcher {
         let trigger = Trigger(Arc::new(Notify::new()));
         let (event_sender, events) = mpsc::channel(1);
         let folders = Folders::watch(&watched, event_sender);
-        let state = Arc::new(State {
-            seen: Change::ALL.map(|change| watched.digest(change)),
-            watched,
-        });
-        let task = Task {
-            state,
-            folders,
-            events,
-            trigger: Arc::clone(&trigger.0),
-            timing,
-            sender,
-        };
-        Watcher {
-            changes,
-            trigger,
-            task: tokio::spawn(task.run()),
-        }
+        let state = Arc::new(State { seen: Change::ALL.map(|change| watched.digest(change)), watched });
+        let task = Task { state, folders, events, trigger: Arc::clone(&trigger.0), timing, sender };
+        Watcher { changes, trigger, task: tokio::spawn(task.run()) }
     }
 
     /// Waits for the next change. Changes of one kind that come close together are told once.
@@ -283,11 +236,7 @@ impl Task {
 
     /// Waits until nothing has happened for a while, has gone on for too long, or somebody will not wait.
     async fn settle(&mut self) {
-        let Timing {
-            quiet,
-            quiet_wait_max,
-            ..
-        } = self.timing;
+        let Timing { quiet, quiet_wait_max, .. } = self.timing;
         let events = &mut self.events;
         let quiet = async { while let Ok(Some(())) = timeout(quiet, events.recv()).await {} };
         tokio::select! {
@@ -341,10 +290,7 @@ impl Folders {
         let watcher = watcher.inspect_err(|error| {
             tracing::warn!(%error, "file events are not available; files are compared every {WATCH_POLL_INTERVAL:?}");
         });
-        let mut folders = Folders {
-            watcher: watcher.ok(),
-            watched: BTreeSet::new(),
-        };
+        let mut folders = Folders { watcher: watcher.ok(), watched: BTreeSet::new() };
         folders.renew(watched);
         folders
     }

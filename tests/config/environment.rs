@@ -23,17 +23,11 @@ fn variables_win_over_the_file() {
     assert!(warnings.is_empty(), "{warnings}");
     assert_eq!(settings.log.level, "debug");
     assert_eq!(settings.data.store, Store::Memory);
-    assert_eq!(
-        settings.listeners.client_api.address.to_string(),
-        "127.0.0.1:0"
-    );
+    assert_eq!(settings.listeners.client_api.address.to_string(), "127.0.0.1:0");
     assert!(settings.proxy.service_defaults.concealed);
     assert_eq!(settings.proxy.service_defaults.retries, 3);
     assert_eq!(settings.workers.count(), 2);
-    assert_eq!(
-        settings.places.find("log.level"),
-        &Place::Variable("POSTERN_LOG__LEVEL".into())
-    );
+    assert_eq!(settings.places.find("log.level"), &Place::Variable("POSTERN_LOG__LEVEL".into()));
 }
 
 #[test]
@@ -112,8 +106,5 @@ fn a_value_that_is_not_text_is_refused() {
     let name = OsString::from("POSTERN_LOG__LEVEL");
     let environment: Environment = [(name, value)].into_iter().collect();
     let findings = load_with(TLS, &environment).unwrap_err();
-    assert_eq!(
-        brief(&findings),
-        "POSTERN_LOG__LEVEL: error: log.level: is not UTF-8 text"
-    );
+    assert_eq!(brief(&findings), "POSTERN_LOG__LEVEL: error: log.level: is not UTF-8 text");
 }

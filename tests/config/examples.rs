@@ -10,25 +10,13 @@ fn the_minimal_example_loads_without_a_word() {
     let path = examples().join("minimal.yaml");
     let (settings, warnings) = config::load(&path, &Environment::empty()).unwrap();
     assert!(warnings.is_empty(), "{warnings}");
-    assert_eq!(
-        settings.listeners.gateway.address.to_string(),
-        "0.0.0.0:8443"
-    );
-    assert_eq!(
-        settings.listeners.client_api.address.to_string(),
-        "0.0.0.0:8444"
-    );
-    assert_eq!(
-        settings.listeners.admin.address.to_string(),
-        "127.0.0.1:9443"
-    );
+    assert_eq!(settings.listeners.gateway.address.to_string(), "0.0.0.0:8443");
+    assert_eq!(settings.listeners.client_api.address.to_string(), "0.0.0.0:8444");
+    assert_eq!(settings.listeners.admin.address.to_string(), "127.0.0.1:9443");
     assert_eq!(settings.listeners.ops.address.to_string(), "127.0.0.1:9901");
     assert_eq!(settings.policy_directory, examples().join("policy"));
     assert_eq!(settings.data.directory, examples().join("data"));
-    assert_eq!(
-        settings.tls.client_ca_files,
-        [examples().join("pki/client-ca.crt")]
-    );
+    assert_eq!(settings.tls.client_ca_files, [examples().join("pki/client-ca.crt")]);
     let shared = &settings.tls.certificates;
     assert_eq!(&settings.listeners.admin.certificates, shared);
 }

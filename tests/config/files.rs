@@ -15,17 +15,11 @@ fn refusal_of(path: &Path) -> String {
 fn a_missing_file_and_a_folder_are_told_apart() {
     let folder = TempDir::new().unwrap();
     let missing = refusal_of(&folder.path().join("postern.yaml"));
-    assert!(
-        missing.starts_with("postern.yaml: error: cannot be read: "),
-        "{missing}"
-    );
+    assert!(missing.starts_with("postern.yaml: error: cannot be read: "), "{missing}");
 
     std::fs::create_dir(folder.path().join("postern.yaml")).unwrap();
     let is_folder = refusal_of(&folder.path().join("postern.yaml"));
-    assert_eq!(
-        is_folder,
-        "postern.yaml: error: is a folder, expected a file"
-    );
+    assert_eq!(is_folder, "postern.yaml: error: is a folder, expected a file");
 }
 
 #[test]
@@ -80,10 +74,7 @@ fn a_missing_policy_folder_is_told() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("policy");
     let findings = policy::load(&path, &ServiceDefaults::default()).unwrap_err();
-    assert!(
-        brief(&findings).starts_with("policy: error: cannot be read: "),
-        "{findings}"
-    );
+    assert!(brief(&findings).starts_with("policy: error: cannot be read: "), "{findings}");
 }
 
 #[test]
@@ -91,12 +82,7 @@ fn an_empty_policy_folder_and_an_empty_file_only_warn() {
     let empty = load_policy(&[]).unwrap();
     assert_eq!(empty.warnings.len(), 1);
     let blank = load_policy(&[("p.yaml", "# nothing yet\n")]).unwrap();
-    assert!(
-        blank
-            .warnings
-            .to_string()
-            .ends_with("p.yaml: warning: holds no policy objects")
-    );
+    assert!(blank.warnings.to_string().ends_with("p.yaml: warning: holds no policy objects"));
 }
 
 #[test]
@@ -125,11 +111,7 @@ fn a_mounted_kubernetes_config_map_is_read_once() {
     let folder = TempDir::new().unwrap();
     let real = folder.path().join("..2026_01_02");
     std::fs::create_dir(&real).unwrap();
-    std::fs::write(
-        real.join("p.yaml"),
-        "posture_checks: [{ name: a, type: MFA }]\n",
-    )
-    .unwrap();
+    std::fs::write(real.join("p.yaml"), "posture_checks: [{ name: a, type: MFA }]\n").unwrap();
     symlink("..2026_01_02", folder.path().join("..data")).unwrap();
     symlink("..data/p.yaml", folder.path().join("p.yaml")).unwrap();
     let loaded = policy::load(folder.path(), &ServiceDefaults::default()).unwrap();

@@ -12,8 +12,7 @@ use crate::support::{load_policy, policy};
 
 #[test]
 fn a_service_in_short_has_the_defaults() {
-    let loaded =
-        policy("services: [{ name: wiki, hosts: [Wiki.Example], upstreams: ['127.0.0.1:80'] }]\n");
+    let loaded = policy("services: [{ name: wiki, hosts: [Wiki.Example], upstreams: ['127.0.0.1:80'] }]\n");
     let service = &loaded.objects.services["wiki"];
     assert_eq!(service.matching.hosts, ["wiki.example"]);
     assert_eq!(service.matching.path_prefix, "/");
@@ -34,10 +33,7 @@ fn paths_in_a_policy_file_start_at_its_folder() {
     assert_eq!(service.matching.path_prefix, "/api");
     let tls = service.transport.tls.as_ref().unwrap();
     let ca_file = tls.ca_file.as_deref().unwrap();
-    assert!(
-        ca_file.starts_with('/') && ca_file.ends_with("/ca.crt"),
-        "{ca_file}"
-    );
+    assert!(ca_file.starts_with('/') && ca_file.ends_with("/ca.crt"), "{ca_file}");
 }
 
 #[test]
@@ -69,38 +65,17 @@ posture_checks:
 "#;
     let loaded = policy(text);
     let predicate = |id: &str| &loaded.objects.checks[id].check.predicate;
-    let Predicate::Os(os) = predicate("os") else {
-        panic!()
-    };
-    let systems: Vec<_> = os
-        .systems
-        .iter()
-        .map(|system| system.platform.as_str())
-        .collect();
+    let Predicate::Os(os) = predicate("os") else { panic!() };
+    let systems: Vec<_> = os.systems.iter().map(|system| system.platform.as_str()).collect();
     assert_eq!(systems, ["Android", "Windows"]);
-    let Predicate::Mac(mac) = predicate("mac") else {
-        panic!()
-    };
+    let Predicate::Mac(mac) = predicate("mac") else { panic!() };
     assert_eq!(mac.addresses, ["14b22ce5f061"]);
-    let Predicate::Process(process) = predicate("process") else {
-        panic!()
-    };
-    assert_eq!(
-        process.process.signer_fingerprints,
-        ["abcdef0123456789abcdef0123456789abcdef01"]
-    );
-    let Predicate::Processes(multi) = predicate("multi") else {
-        panic!()
-    };
-    let paths: Vec<_> = multi
-        .processes
-        .iter()
-        .map(|process| &*process.path)
-        .collect();
+    let Predicate::Process(process) = predicate("process") else { panic!() };
+    assert_eq!(process.process.signer_fingerprints, ["abcdef0123456789abcdef0123456789abcdef01"]);
+    let Predicate::Processes(multi) = predicate("multi") else { panic!() };
+    let paths: Vec<_> = multi.processes.iter().map(|process| &*process.path).collect();
     assert_eq!(paths, ["a", "b"]);
-    let Predicate::Mfa(mfa) = predicate("mfa") else {
-        panic!()
-    };
+    let Predicate::Mfa(mfa) = predicate("mfa") else { panic!() };
     assert_eq!(mfa.timeout, None);
     assert_eq!(mfa.grace, Duration::from_secs(300));
     assert!(mfa.prompt_on_wake && !mfa.prompt_on_unlock);
@@ -113,9 +88,7 @@ fn objects_know_where_they_come_from() {
         "posture_checks:\n  - { name: c, type: MFA }\nservice_policies:\n  - name: p\n    identity_roles: ['@nobody']\n    service_roles: []\n    require:\n      all: [gone, c]\n",
     );
     let policy = &loaded.objects.policies["p"];
-    let Origin::File { path, line } = &policy.meta.origin else {
-        panic!()
-    };
+    let Origin::File { path, line } = &policy.meta.origin else { panic!() };
     assert!(path.ends_with("/p.yaml"));
     assert_eq!(*line, 4);
     assert!(policy.meta.created_at.as_millis() > 0);

@@ -147,7 +147,8 @@ p.yaml:14:5: error: posture_checks[7].type: required key is missing"
 #[test]
 fn names_ids_and_subjects_are_unique_over_files() {
     let first = "identities: [{ name: a, id: one, subjects: ['cn:x'] }]\nposture_checks: [{ name: c, type: MFA }]\n";
-    let second = "identities: [{ name: b, id: one, subjects: ['cn:x'] }]\nposture_checks: [{ name: c, id: d, type: MFA }]\n";
+    let second =
+        "identities: [{ name: b, id: one, subjects: ['cn:x'] }]\nposture_checks: [{ name: c, id: d, type: MFA }]\n";
     let findings = load_policy(&[("1.yaml", first), ("2.yml", second)]).unwrap_err();
     assert_eq!(
         brief(&findings),
@@ -162,16 +163,11 @@ fn names_ids_and_subjects_are_unique_over_files() {
 fn expressions_are_bounded() {
     let nested = |depth: usize| {
         let expression = "{ not: ".repeat(depth) + "a" + &" }".repeat(depth);
-        format!(
-            "service_policies: [{{ name: p, identity_roles: [], service_roles: [], require: {expression} }}]\n"
-        )
+        format!("service_policies: [{{ name: p, identity_roles: [], service_roles: [], require: {expression} }}]\n")
     };
     assert!(load_policy(&[("p.yaml", &nested(31))]).is_ok());
     let told = policy_refusal(&nested(32));
-    assert!(
-        told.ends_with("the expression nests deeper than 32 levels"),
-        "{told}"
-    );
+    assert!(told.ends_with("the expression nests deeper than 32 levels"), "{told}");
     let told = policy_refusal(&nested(500));
     assert!(told.contains("recursion limit exceeded"), "{told}");
 
@@ -179,8 +175,5 @@ fn expressions_are_bounded() {
     let told = policy_refusal(&format!(
         "service_policies: [{{ name: p, identity_roles: [], service_roles: [], require: {{ any: [{leaves}] }} }}]\n"
     ));
-    assert!(
-        told.ends_with("the expression names more than 1024 checks"),
-        "{told}"
-    );
+    assert!(told.ends_with("the expression names more than 1024 checks"), "{told}");
 }

@@ -93,10 +93,7 @@ fn a_key_given_twice_is_refused_with_both_places() {
 
 #[test]
 fn sections_are_mappings_and_empty_ones_are_fine() {
-    assert_eq!(
-        refusal("- a\n"),
-        "postern.yaml: error: expected a mapping of keys, found a list"
-    );
+    assert_eq!(refusal("- a\n"), "postern.yaml: error: expected a mapping of keys, found a list");
     // A list must not be taken for the section's values in order.
     assert_eq!(
         refusal_beside_tls("log: [json, info]\n"),
@@ -116,34 +113,15 @@ fn text_that_is_not_yaml() {
             "tls:\n\tcertificates: []\n",
             "2:2: error: is not valid YAML: tabs disallowed within this context (block indentation)",
         ),
-        (
-            "log: [\n",
-            "1:6: error: is not valid YAML: unclosed bracket '['",
-        ),
-        (
-            "log: a: b\n",
-            "1:7: error: is not valid YAML: mapping values are not allowed in this context",
-        ),
-        (
-            "log: *nope\n",
-            "1:6: error: `*alias` names an anchor that does not exist",
-        ),
-        (
-            "log: !foo bar\n",
-            "1:11: error: YAML tags (`!name`) have no meaning here",
-        ),
+        ("log: [\n", "1:6: error: is not valid YAML: unclosed bracket '['"),
+        ("log: a: b\n", "1:7: error: is not valid YAML: mapping values are not allowed in this context"),
+        ("log: *nope\n", "1:6: error: `*alias` names an anchor that does not exist"),
+        ("log: !foo bar\n", "1:11: error: YAML tags (`!name`) have no meaning here"),
         ("? [a, b]\n: c\n", "1:3: error: expected a plain key here"),
-        (
-            "---\nlog: {}\n---\nlog: {}\n",
-            "4:1: error: holds more than one YAML document; remove the `---`",
-        ),
+        ("---\nlog: {}\n---\nlog: {}\n", "4:1: error: holds more than one YAML document; remove the `---`"),
     ];
     for (text, expected) in cases {
-        assert_eq!(
-            refusal(text),
-            format!("postern.yaml:{expected}"),
-            "{text:?}"
-        );
+        assert_eq!(refusal(text), format!("postern.yaml:{expected}"), "{text:?}");
     }
 }
 
@@ -155,9 +133,7 @@ fn two_listeners_cannot_share_an_address() {
         "postern.yaml:1:30: error: listeners.ops.address: `127.0.0.1:8443` is taken by another listener"
     );
     // Port 0 is a different port each time.
-    settings(&format!(
-        "listeners: {{ gateway: {{ address: 127.0.0.1:0 }}, ops: {{ address: 127.0.0.1:0 }} }}\n{TLS}"
-    ));
+    settings(&format!("listeners: {{ gateway: {{ address: 127.0.0.1:0 }}, ops: {{ address: 127.0.0.1:0 }} }}\n{TLS}"));
 }
 
 #[test]
@@ -197,16 +173,9 @@ postern.yaml:7:53: error: admin.client_certificates[2]: this certificate name is
 #[test]
 fn a_secret_file_named_by_mistake_is_not_printed() {
     let pem = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg: kqhkiG9w0\n-----END PRIVATE KEY-----\n";
-    for text in [
-        pem.to_owned(),
-        format!("key: |\n{pem}"),
-        pem.replace(": ", ""),
-    ] {
+    for text in [pem.to_owned(), format!("key: |\n{pem}"), pem.replace(": ", "")] {
         let told = refusal(text);
-        assert!(
-            !told.contains("MIIEvQ") && !told.contains("kqhki"),
-            "{told}"
-        );
+        assert!(!told.contains("MIIEvQ") && !told.contains("kqhki"), "{told}");
     }
 }
 
@@ -227,10 +196,7 @@ fn findings_have_a_form_for_machines() {
     let finding = &json[0];
     assert_eq!(finding["severity"], "error");
     assert_eq!(finding["key"], "lgo");
-    assert_eq!(
-        (&finding["line"], &finding["column"]),
-        (&1.into(), &1.into())
-    );
+    assert_eq!((&finding["line"], &finding["column"]), (&1.into(), &1.into()));
     assert_eq!(finding["message"], "unknown key");
     assert_eq!(finding["suggestion"], "log");
     assert!(finding["file"].as_str().unwrap().ends_with("/postern.yaml"));

@@ -58,10 +58,8 @@ fn the_full_examples_show_every_key() {
     let missing = keys_not_shown(&schema_named("postern.schema.json"), &full);
     assert!(missing.is_empty(), "full.yaml lacks {missing:?}");
 
-    let policy: Vec<Value> = std::fs::read_dir(examples().join("policy"))
-        .unwrap()
-        .map(|entry| yaml_file(&entry.unwrap().path()))
-        .collect();
+    let policy: Vec<Value> =
+        std::fs::read_dir(examples().join("policy")).unwrap().map(|entry| yaml_file(&entry.unwrap().path())).collect();
     let missing = keys_not_shown(&schema_named("policy.schema.json"), &policy);
     // OpenZiti's own ways to write what the examples write differently.
     assert_eq!(missing, ["signer_fingerprint", "timeout_seconds"]);
@@ -89,10 +87,7 @@ fn schema_and_reader_refuse_the_same_mistakes() {
     ] {
         let text = format!("{text}\n{tls}");
         assert!(load(&text).is_err(), "the reader accepts {text}");
-        assert!(
-            !validate(&settings, &yaml(&text)).is_empty(),
-            "the schema accepts {text}"
-        );
+        assert!(!validate(&settings, &yaml(&text)).is_empty(), "the schema accepts {text}");
     }
     let policy = schema_named("policy.schema.json");
     for text in [
@@ -111,14 +106,8 @@ fn schema_and_reader_refuse_the_same_mistakes() {
         "posture_checks: [{ name: a, type: MFA, domains: [b] }]",
         "posture_checks: [{ name: a, type: OS, operating_systems: [macos] }]",
     ] {
-        assert!(
-            load_policy(&[("p.yaml", text)]).is_err(),
-            "the reader accepts {text}"
-        );
-        assert!(
-            !validate(&policy, &yaml(text)).is_empty(),
-            "the schema accepts {text}"
-        );
+        assert!(load_policy(&[("p.yaml", text)]).is_err(), "the reader accepts {text}");
+        assert!(!validate(&policy, &yaml(text)).is_empty(), "the schema accepts {text}");
     }
 }
 
@@ -128,9 +117,7 @@ fn keys_not_shown(schema: &Value, documents: &[Value]) -> Vec<String> {
     collect(schema, &mut |key, value| {
         if let ("properties", Some(properties)) = (key, value.as_object()) {
             // Rules that refuse a key are not descriptions of it.
-            let described = properties
-                .iter()
-                .filter(|(_, schema)| schema.get("const").is_none() && **schema != false);
+            let described = properties.iter().filter(|(_, schema)| schema.get("const").is_none() && **schema != false);
             known.extend(described.map(|(key, _)| key.clone()));
         }
     });
@@ -179,16 +166,11 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, problems: &mut V
             problems.push(format!("{at}: {keyword}"));
         }
     };
-    let text_length = value
-        .as_str()
-        .map(|text| u64::try_from(text.len()).unwrap());
-    let size = value
-        .as_object()
-        .map(|map| u64::try_from(map.len()).unwrap());
+    let text_length = value.as_str().map(|text| u64::try_from(text.len()).unwrap());
+    let size = value.as_object().map(|map| u64::try_from(map.len()).unwrap());
     for (keyword, rule) in rules {
         match keyword.as_str() {
-            "$schema" | "title" | "description" | "definitions" | "examples" | "format"
-            | "then" => {}
+            "$schema" | "title" | "description" | "definitions" | "examples" | "format" | "then" => {}
             "type" => {
                 let types: Vec<&str> = match rule {
                     Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
@@ -200,32 +182,16 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, problems: &mut V
             "enum" => refuse(!rule.as_array().unwrap().contains(value), "enum"),
             "minimum" => refuse(value.as_i64() < rule.as_i64(), "minimum"),
             "maximum" => refuse(value.as_i64() > rule.as_i64(), "maximum"),
-            "minLength" => refuse(
-                text_length.is_some_and(|length| Some(length) < rule.as_u64()),
-                "minLength",
-            ),
-            "maxLength" => refuse(
-                text_length.is_some_and(|length| Some(length) > rule.as_u64()),
-                "maxLength",
-            ),
-            "minProperties" => refuse(
-                size.is_some_and(|size| Some(size) < rule.as_u64()),
-                "minProperties",
-            ),
-            "maxProperties" => refuse(
-                size.is_some_and(|size| Some(size) > rule.as_u64()),
-                "maxProperties",
-            ),
+            "minLength" => refuse(text_length.is_some_and(|length| Some(length) < rule.as_u64()), "minLength"),
+            "maxLength" => refuse(text_length.is_some_and(|length| Some(length) > rule.as_u64()), "maxLength"),
+            "minProperties" => refuse(size.is_some_and(|size| Some(size) < rule.as_u64()), "minProperties"),
+            "maxProperties" => refuse(size.is_some_and(|size| Some(size) > rule.as_u64()), "maxProperties"),
             "pattern" => {
                 let matches = |text| fits_pattern(rule.as_str().unwrap(), text);
                 refuse(!value.as_str().is_none_or(matches), "pattern");
             }
             "anyOf" | "oneOf" => {
-                let any = rule
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .any(|schema| fits(schema, value));
+                let any = rule.as_array().unwrap().iter().any(|schema| fits(schema, value));
                 refuse(!any, keyword);
             }
             "required" => {
@@ -315,9 +281,7 @@ fn fits_pattern(pattern: &str, text: &str) -> bool {
         }
         "^(spiffe://|email:|dns:|cn:|sha256:)." => {
             let kinds = ["spiffe://", "email:", "dns:", "cn:", "sha256:"];
-            kinds
-                .iter()
-                .any(|kind| text.len() > kind.len() && text.starts_with(kind))
+            kinds.iter().any(|kind| text.len() > kind.len() && text.starts_with(kind))
         }
         other => panic!("pattern {other}"),
     }

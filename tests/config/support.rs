@@ -24,10 +24,7 @@ pub(crate) fn load(text: impl AsRef<[u8]>) -> Result<(Settings, Findings), Findi
 }
 
 /// Loads a configuration file that holds `text`, under an environment.
-pub(crate) fn load_with(
-    text: impl AsRef<[u8]>,
-    environment: &Environment,
-) -> Result<(Settings, Findings), Findings> {
+pub(crate) fn load_with(text: impl AsRef<[u8]>, environment: &Environment) -> Result<(Settings, Findings), Findings> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("postern.yaml");
     std::fs::write(&path, text).unwrap();

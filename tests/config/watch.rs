@@ -14,9 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn watched(folder: &Path) -> Watched {
     let file = |name: &str| folder.join(name);
     let names = ["postern.yaml", "server.crt", "ca.crt"];
-    names
-        .iter()
-        .for_each(|name| std::fs::write(file(name), "1").unwrap());
+    names.iter().for_each(|name| std::fs::write(file(name), "1").unwrap());
     std::fs::create_dir(file("policy")).unwrap();
     Watched {
         config_file: Some(file("postern.yaml")),
@@ -28,16 +26,11 @@ fn watched(folder: &Path) -> Watched {
 
 async fn next(watcher: &mut Watcher) -> Change {
     let next = tokio::time::timeout(PATIENCE, watcher.changed()).await;
-    next.expect("no change was told")
-        .expect("the watcher ended")
+    next.expect("no change was told").expect("the watcher ended")
 }
 
 /// Only a trigger makes this one look.
-const BY_HAND: Timing = Timing {
-    quiet: LONG,
-    quiet_wait_max: LONG,
-    poll: LONG,
-};
+const BY_HAND: Timing = Timing { quiet: LONG, quiet_wait_max: LONG, poll: LONG };
 
 #[tokio::test]
 async fn each_kind_of_file_is_told_apart() {
@@ -81,14 +74,8 @@ async fn changes_are_seen_without_events_by_looking_now_and_then() {
     let folder = TempDir::new().unwrap();
     let later = folder.path().join("later");
     // A folder that does not exist cannot be watched.
-    let watched = Watched {
-        trust_files: [later.join("ca.crt")].into(),
-        ..Watched::default()
-    };
-    let timing = Timing {
-        poll: Duration::from_millis(5),
-        ..Timing::default()
-    };
+    let watched = Watched { trust_files: [later.join("ca.crt")].into(), ..Watched::default() };
+    let timing = Timing { poll: Duration::from_millis(5), ..Timing::default() };
     let mut watcher = Watcher::start(watched, timing);
     std::fs::create_dir(&later).unwrap();
     std::fs::write(later.join("ca.crt"), "1").unwrap();
@@ -99,10 +86,7 @@ async fn changes_are_seen_without_events_by_looking_now_and_then() {
 #[tokio::test]
 async fn events_lead_to_a_look() {
     let folder = TempDir::new().unwrap();
-    let timing = Timing {
-        poll: LONG,
-        ..Timing::default()
-    };
+    let timing = Timing { poll: LONG, ..Timing::default() };
     let mut watcher = Watcher::start(watched(folder.path()), timing);
     // Twice, since the first look renews the watches.
     for content in ["2", "3"] {
@@ -127,10 +111,7 @@ async fn a_kubernetes_swap_of_links_is_seen() {
     }
     symlink("..1", policy.join("..data")).unwrap();
     symlink("..data/p.yaml", policy.join("p.yaml")).unwrap();
-    let timing = Timing {
-        poll: LONG,
-        ..Timing::default()
-    };
+    let timing = Timing { poll: LONG, ..Timing::default() };
     let mut watcher = Watcher::start(watched, timing);
     symlink("..2", policy.join("..data_tmp")).unwrap();
     std::fs::rename(policy.join("..data_tmp"), policy.join("..data")).unwrap();

@@ -7,8 +7,8 @@ use std::fmt;
 
 use serde::de::value::{StrDeserializer, U32Deserializer};
 use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess,
-    SeqAccess, Unexpected, VariantAccess, Visitor,
+    self, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+    VariantAccess, Visitor,
 };
 
 use super::field::{FIELD, OR_MAPPING};
@@ -27,11 +27,7 @@ pub(in crate::config) struct Problem {
 
 impl Problem {
     fn new(message: String) -> Self {
-        Problem {
-            message,
-            suggestion: None,
-            node: None,
-        }
+        Problem { message, suggestion: None, node: None }
     }
 
     fn at(mut self, node: NodeId) -> Self {
@@ -57,9 +53,7 @@ impl de::Error for Problem {
         let wanted = wanted(&expected.to_string());
         let (found, advice) = match unexpected {
             Unexpected::Bool(_) => ("a yes-or-no value", quotes_if(&wanted)),
-            Unexpected::Signed(_) | Unexpected::Unsigned(_) | Unexpected::Float(_) => {
-                ("a number", quotes_if(&wanted))
-            }
+            Unexpected::Signed(_) | Unexpected::Unsigned(_) | Unexpected::Float(_) => ("a number", quotes_if(&wanted)),
             Unexpected::Seq => ("a list", ""),
             Unexpected::Map => ("a mapping", ""),
             Unexpected::Unit | Unexpected::Option => ("nothing", ""),
@@ -95,11 +89,7 @@ fn wanted(expected: &str) -> String {
 }
 
 fn quotes_if(wanted: &str) -> &'static str {
-    if wanted == "text" {
-        "; put it in quotes"
-    } else {
-        ""
-    }
+    if wanted == "text" { "; put it in quotes" } else { "" }
 }
 
 /// Reads one node.
@@ -133,15 +123,8 @@ impl<'de, 's> Deserializer<'de> for Decoder<'s> {
             Value::Whole(value) => visit_whole(*value, visitor),
             Value::Fraction(value) => visitor.visit_f64(*value),
             Value::Text(text) | Value::Loose(text) => visitor.visit_str(text),
-            Value::List(items) => visitor.visit_seq(Items {
-                decoder: self,
-                rest: items.iter(),
-            }),
-            Value::Mapping(entries) => visitor.visit_map(Pairs {
-                decoder: self,
-                rest: entries.iter(),
-                value: None,
-            }),
+            Value::List(items) => visitor.visit_seq(Items { decoder: self, rest: items.iter() }),
+            Value::Mapping(entries) => visitor.visit_map(Pairs { decoder: self, rest: entries.iter(), value: None }),
         }
     }
 
@@ -170,16 +153,9 @@ impl<'de, 's> Deserializer<'de> for Decoder<'s> {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Problem> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Problem> {
         match name {
-            FIELD => visitor.visit_seq(FieldParts {
-                decoder: self,
-                given: 0,
-            }),
+            FIELD => visitor.visit_seq(FieldParts { decoder: self, given: 0 }),
             _ => visitor.visit_newtype_struct(self),
         }
     }
@@ -197,13 +173,7 @@ impl<'de, 's> Deserializer<'de> for Decoder<'s> {
             // Not left to the visitor, which would read a list as the keys' values in order.
             other => return Err(de::Error::invalid_type(other.unexpected(), &visitor)),
         };
-        visitor.visit_map(KnownKeys {
-            decoder: self,
-            fields,
-            seen: Vec::new(),
-            rest: entries.iter(),
-            value: None,
-        })
+        visitor.visit_map(KnownKeys { decoder: self, fields, seen: Vec::new(), rest: entries.iter(), value: None })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -261,15 +231,10 @@ struct FieldParts<'s> {
 impl<'de> SeqAccess<'de> for FieldParts<'_> {
     type Error = Problem;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Problem> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Problem> {
         self.given = self.given.saturating_add(1);
         if self.given == 1 {
-            return seed
-                .deserialize(U32Deserializer::new(self.decoder.node.0))
-                .map(Some);
+            return seed.deserialize(U32Deserializer::new(self.decoder.node.0)).map(Some);
         }
         if let Value::Refused = self.decoder.value() {
             return Ok(None);
@@ -292,10 +257,7 @@ struct Items<'s> {
 impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = Problem;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Problem> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Problem> {
         let Some(node) = self.rest.next() else {
             return Ok(None);
         };
@@ -314,10 +276,7 @@ struct Pairs<'s> {
 impl<'de> MapAccess<'de> for Pairs<'_> {
     type Error = Problem;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Problem> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Problem> {
         let Some(entry) = self.rest.next() else {
             return Ok(None);
         };
@@ -385,10 +344,7 @@ impl KnownKeys<'_> {
 impl<'de> MapAccess<'de> for KnownKeys<'_> {
     type Error = Problem;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Problem> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Problem> {
         while let Some(entry) = self.rest.next() {
             if let Some(field) = self.field(entry) {
                 self.seen.push(field);
@@ -448,11 +404,7 @@ impl<'de> VariantAccess<'de> for EitherForm<'_> {
         self.0.deserialize_any(visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Problem> {
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Problem> {
         self.0.deserialize_any(visitor)
     }
 }

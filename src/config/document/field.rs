@@ -27,10 +27,7 @@ pub(in crate::config) struct Field<T> {
 
 impl<T> Default for Field<T> {
     fn default() -> Self {
-        Field {
-            node: None,
-            value: None,
-        }
+        Field { node: None, value: None }
     }
 }
 
@@ -68,12 +65,7 @@ impl<T> Field<T> {
     }
 
     /// The value; its absence from the mapping at `parent` is a finding.
-    pub(in crate::config) fn required(
-        self,
-        session: &Session,
-        parent: NodeId,
-        key: &str,
-    ) -> Option<Located<T>> {
+    pub(in crate::config) fn required(self, session: &Session, parent: NodeId, key: &str) -> Option<Located<T>> {
         if self.node.is_none() {
             session.missing(parent, key);
         }

@@ -36,9 +36,7 @@ pub(in crate::config) fn read(path: &Path, limit: usize) -> Result<Bytes, Findin
     if content.len() > limit {
         return Err(refuse(format!("is larger than {limit} bytes")));
     }
-    let modified = metadata
-        .modified()
-        .map_or_else(|_| Timestamp::default(), timestamp);
+    let modified = metadata.modified().map_or_else(|_| Timestamp::default(), timestamp);
     Ok(Bytes { content, modified })
 }
 

@@ -85,10 +85,7 @@ static NOTHING: Value = Value::Null;
 impl Document {
     /// A document that holds nothing, for the file at `path`.
     pub(super) fn empty(path: &Path) -> Self {
-        let mut document = Document {
-            path: path.display().to_string().into(),
-            nodes: Vec::new(),
-        };
+        let mut document = Document { path: path.display().to_string().into(), nodes: Vec::new() };
         let whole_file = Mark::Position { line: 0, column: 0 };
         document.add(whole_file, None, Segment::Root);
         document
@@ -109,12 +106,7 @@ impl Document {
     /// Adds a node that holds nothing yet.
     fn add(&mut self, mark: Mark, parent: Option<NodeId>, segment: Segment) -> NodeId {
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
-        self.nodes.push(Node {
-            mark,
-            parent,
-            segment,
-            value: Value::Null,
-        });
+        self.nodes.push(Node { mark, parent, segment, value: Value::Null });
         id
     }
 
@@ -147,11 +139,9 @@ impl Document {
     pub(super) fn place_of(&self, mark: &Mark) -> Place {
         match mark {
             Mark::Position { line: 0, .. } => Place::Path(Arc::clone(&self.path)),
-            Mark::Position { line, column } => Place::File {
-                path: Arc::clone(&self.path),
-                line: *line,
-                column: *column,
-            },
+            Mark::Position { line, column } => {
+                Place::File { path: Arc::clone(&self.path), line: *line, column: *column }
+            }
             Mark::Variable(name) => Place::Variable(Arc::clone(name)),
         }
     }
@@ -191,9 +181,7 @@ impl Document {
             ids.push(id);
             match self.value(id) {
                 Value::List(items) => waiting.extend(items.iter().rev()),
-                Value::Mapping(entries) => {
-                    waiting.extend(entries.iter().rev().map(|entry| entry.value))
-                }
+                Value::Mapping(entries) => waiting.extend(entries.iter().rev().map(|entry| entry.value)),
                 _ => {}
             }
         }

@@ -9,11 +9,7 @@ use crate::config::findings::{Finding, Findings, Place};
 use crate::limits::OVERRIDE_BYTES_MAX;
 
 /// Puts every override in its place. An override of a key that does not exist adds it, for the reader to refuse by name.
-pub(in crate::config) fn overlay(
-    document: &mut Document,
-    environment: &Environment,
-    findings: &mut Findings,
-) {
+pub(in crate::config) fn overlay(document: &mut Document, environment: &Environment, findings: &mut Findings) {
     // A shorter path sorts before the paths below it, so a whole list comes before its items.
     for (name, path, value) in environment.overrides() {
         let variable: Arc<str> = name.into();
@@ -24,12 +20,7 @@ pub(in crate::config) fn overlay(
     }
 }
 
-fn lay(
-    document: &mut Document,
-    variable: &Arc<str>,
-    path: &[String],
-    value: &Override,
-) -> Result<(), String> {
+fn lay(document: &mut Document, variable: &Arc<str>, path: &[String], value: &Override) -> Result<(), String> {
     let text = match value {
         Override::Text(text) if text.len() > OVERRIDE_BYTES_MAX => {
             return Err(format!("is longer than {OVERRIDE_BYTES_MAX} bytes"));
@@ -48,8 +39,7 @@ fn lay(
         target.mark = Mark::Variable(Arc::clone(variable));
     }
     if text.trim_start().starts_with(['[', '{']) {
-        return parse_into(document, node, text)
-            .inspect_err(|_| document.set(node, Value::Refused));
+        return parse_into(document, node, text).inspect_err(|_| document.set(node, Value::Refused));
     }
     document.set(node, Value::Loose(text.as_str().into()));
     Ok(())
@@ -73,19 +63,13 @@ fn descend(
     }
     let existing = match (document.value(parent), number) {
         (Value::List(items), Some(index)) if index > items.len() => {
-            return Err(format!(
-                "item {index} would leave a gap; the list has {} items",
-                items.len()
-            ));
+            return Err(format!("item {index} would leave a gap; the list has {} items", items.len()));
         }
         (Value::List(items), Some(index)) => items.get(index).copied(),
         (Value::List(_), None) => {
             return Err("names an item of a list, which takes a number from 0".to_owned());
         }
-        (Value::Mapping(entries), _) => entries
-            .iter()
-            .find(|entry| *entry.key == *segment)
-            .map(|entry| entry.value),
+        (Value::Mapping(entries), _) => entries.iter().find(|entry| *entry.key == *segment).map(|entry| entry.value),
         _ => return Ok(None),
     };
     if existing.is_some() {
@@ -99,11 +83,7 @@ fn descend(
     let child = document.add(mark.clone(), Some(parent), last);
     match document.node_mut(parent).map(|node| &mut node.value) {
         Some(Value::List(items)) => items.push(child),
-        Some(Value::Mapping(entries)) => entries.push(Entry {
-            key: segment.into(),
-            mark,
-            value: child,
-        }),
+        Some(Value::Mapping(entries)) => entries.push(Entry { key: segment.into(), mark, value: child }),
         _ => {}
     }
     Ok(Some(child))

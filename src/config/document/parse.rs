@@ -27,13 +27,8 @@ pub(in crate::config) fn parse(path: &Path, content: &[u8]) -> (Document, Findin
 }
 
 /// Reads a list or mapping written in one environment variable, below `parent`.
-pub(super) fn parse_into(
-    document: &mut Document,
-    parent: NodeId,
-    text: &str,
-) -> Result<(), String> {
-    let tree: Tree =
-        serde_saphyr::from_str_with_options(text, options()).map_err(|error| describe(&error))?;
+pub(super) fn parse_into(document: &mut Document, parent: NodeId, text: &str) -> Result<(), String> {
+    let tree: Tree = serde_saphyr::from_str_with_options(text, options()).map_err(|error| describe(&error))?;
     let mark = match document.node(parent) {
         Some(node) => node.mark.clone(),
         None => return Ok(()),
@@ -44,17 +39,13 @@ pub(super) fn parse_into(
     for node in document.nodes.iter_mut().skip(first) {
         node.mark = mark.clone();
         if let Value::Mapping(entries) = &mut node.value {
-            entries
-                .iter_mut()
-                .for_each(|entry| entry.mark = mark.clone());
+            entries.iter_mut().for_each(|entry| entry.mark = mark.clone());
         }
     }
     if let Some(node) = document.node_mut(parent) {
         node.mark = mark.clone();
         if let Value::Mapping(entries) = &mut node.value {
-            entries
-                .iter_mut()
-                .for_each(|entry| entry.mark = mark.clone());
+            entries.iter_mut().for_each(|entry| entry.mark = mark.clone());
         }
     }
     match findings.iter().next() {
@@ -66,11 +57,7 @@ pub(super) fn parse_into(
 fn tree(path: &Path, content: &[u8]) -> Result<Tree, Box<Finding>> {
     let at = |line, column, message: String| {
         let path = path.display().to_string().into();
-        Box::new(Finding::error(
-            Place::File { path, line, column },
-            "",
-            message,
-        ))
+        Box::new(Finding::error(Place::File { path, line, column }, "", message))
     };
     let text = std::str::from_utf8(content).map_err(|error| {
         let (line, column) = position(content, error.valid_up_to());
@@ -122,18 +109,12 @@ fn describe(error: &serde_saphyr::Error) -> String {
         | Error::AliasReplayCounterOverflow { .. } => {
             "is nested too deeply, too large, or repeats too much by `*alias`".to_owned()
         }
-        Error::MultipleDocuments { .. } => {
-            "holds more than one YAML document; remove the `---`".to_owned()
-        }
+        Error::MultipleDocuments { .. } => "holds more than one YAML document; remove the `---`".to_owned(),
         Error::UnknownAnchor { .. } => "`*alias` names an anchor that does not exist".to_owned(),
         Error::UnsupportedTag { .. } => "YAML tags (`!name`) have no meaning here".to_owned(),
-        Error::NullIntoString { .. } | Error::Unexpected { .. } => {
-            "expected a plain key here".to_owned()
-        }
+        Error::NullIntoString { .. } | Error::Unexpected { .. } => "expected a plain key here".to_owned(),
         other => {
-            let text = UserMessageFormatter
-                .format_message(other)
-                .replace('\t', " ");
+            let text = UserMessageFormatter.format_message(other).replace('\t', " ");
             let first_line = text.lines().next().unwrap_or_default();
             format!("is not valid YAML: {}", plain(first_line))
         }
@@ -172,8 +153,7 @@ fn grow(document: &mut Document, findings: &mut Findings, id: NodeId, tree: Tree
                 let key_mark = mark(&key);
                 let key: Box<str> = key.value.into();
                 if let Some(first) = seen.get(&key) {
-                    let message =
-                        format!("key is given twice, first at {}", document.place_of(first));
+                    let message = format!("key is given twice, first at {}", document.place_of(first));
                     let mut path = document.key_path(id);
                     super::push_key(&mut path, &key);
                     findings.push(Finding::error(document.place_of(&key_mark), path, message));
@@ -182,11 +162,7 @@ fn grow(document: &mut Document, findings: &mut Findings, id: NodeId, tree: Tree
                 seen.insert(key.clone(), key_mark.clone());
                 let child = document.add(mark(&item), Some(id), Segment::Key(key.clone()));
                 grow(document, findings, child, item.value);
-                entries.push(Entry {
-                    key,
-                    mark: key_mark,
-                    value: child,
-                });
+                entries.push(Entry { key, mark: key_mark, value: child });
             }
             Value::Mapping(entries)
         }
@@ -211,10 +187,7 @@ fn position(content: &[u8], offset: usize) -> (u32, u32) {
         let counted = bytes.iter().filter(|byte| wanted(byte)).count();
         u32::try_from(counted).unwrap_or(u32::MAX).saturating_add(1)
     };
-    let line_start = before
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |newline| newline.saturating_add(1));
+    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline.saturating_add(1));
     let line = count(before, |byte| *byte == b'\n');
     // Continuation bytes do not begin a character.
     let starts_char: fn(&u8) -> bool = |byte| byte & 0xc0 != 0x80;

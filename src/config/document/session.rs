@@ -25,16 +25,8 @@ pub(in crate::config) struct Session {
 }
 
 impl Session {
-    pub(in crate::config) fn new(
-        document: Document,
-        findings: Findings,
-        spelling: Spelling,
-    ) -> Self {
-        Session {
-            document,
-            findings: RefCell::new(findings),
-            spelling,
-        }
+    pub(in crate::config) fn new(document: Document, findings: Findings, spelling: Spelling) -> Self {
+        Session { document, findings: RefCell::new(findings), spelling }
     }
 
     pub(in crate::config) fn document(&self) -> &Document {
@@ -70,12 +62,7 @@ impl Session {
     }
 
     /// Refuses the mapping at `parent` for a key it does not have, or has in vain.
-    pub(in crate::config) fn error_at_key(
-        &self,
-        parent: NodeId,
-        key: &str,
-        message: impl Into<String>,
-    ) {
+    pub(in crate::config) fn error_at_key(&self, parent: NodeId, key: &str, message: impl Into<String>) {
         let mut path = self.document.key_path(parent);
         push_key(&mut path, key);
         self.push(Finding::error(self.key_place(parent, key), path, message));
@@ -91,14 +78,7 @@ impl Session {
     }
 
     fn finding(&self, severity: Severity, node: NodeId, message: String) -> Finding {
-        Finding {
-            severity,
-            ..Finding::error(
-                self.document.place(node),
-                self.document.key_path(node),
-                message,
-            )
-        }
+        Finding { severity, ..Finding::error(self.document.place(node), self.document.key_path(node), message) }
     }
 
     /// Where a key stands, or else the mapping that lacks it.

@@ -92,14 +92,8 @@ enum CheckType {
 }
 
 impl CheckType {
-    const ALL: [CheckType; 6] = [
-        CheckType::Os,
-        CheckType::Domain,
-        CheckType::Mac,
-        CheckType::Process,
-        CheckType::ProcessMulti,
-        CheckType::Mfa,
-    ];
+    const ALL: [CheckType; 6] =
+        [CheckType::Os, CheckType::Domain, CheckType::Mac, CheckType::Process, CheckType::ProcessMulti, CheckType::Mfa];
 
     const fn name(self) -> &'static str {
         match self {
@@ -152,9 +146,7 @@ fn keys_by_type() -> serde_json::Value {
     };
     let rule = |kind: CheckType| {
         let foreign = keys().filter(|key| !kind.takes(key));
-        let refused: serde_json::Map<_, _> = foreign
-            .map(|key| ((*key).to_owned(), json!(false)))
-            .collect();
+        let refused: serde_json::Map<_, _> = foreign.map(|key| ((*key).to_owned(), json!(false))).collect();
         json!({
             "if": { "properties": { "type": { "const": kind.name() } } },
             "then": { "required": kind.required(), "properties": refused },
@@ -216,15 +208,8 @@ impl JsonSchema for VersionText {
 }
 
 /// Reads one posture check.
-pub(super) fn read(
-    source: &Source<'_>,
-    register: &mut Register,
-    raw: Located<RawCheck>,
-) -> Option<PostureCheck> {
-    let Located {
-        node,
-        value: mut raw,
-    } = raw;
+pub(super) fn read(source: &Source<'_>, register: &mut Register, raw: Located<RawCheck>) -> Option<PostureCheck> {
+    let Located { node, value: mut raw } = raw;
     let session = source.session;
     let check_type = std::mem::take(&mut raw.check_type).required(session, node, "type");
     let max_age = raw.max_age.node().map(|_| {
@@ -233,11 +218,7 @@ pub(super) fn read(
     });
     let remediation = std::mem::take(&mut raw.remediation).value();
     let role_attributes = attributes(session, std::mem::take(&mut raw.role_attributes));
-    let (name, id, tags) = (
-        std::mem::take(&mut raw.name),
-        std::mem::take(&mut raw.id),
-        std::mem::take(&mut raw.tags),
-    );
+    let (name, id, tags) = (std::mem::take(&mut raw.name), std::mem::take(&mut raw.id), std::mem::take(&mut raw.tags));
     let head = source.head(register, node, name, id, tags);
     let check_type = check_type?.value;
     raw.refuse_foreign_keys(session, node, check_type);
@@ -270,10 +251,7 @@ impl RawCheck {
             ("prompt_on_wake", self.prompt_on_wake.is_given()),
             ("prompt_on_unlock", self.prompt_on_unlock.is_given()),
             ("grace", self.grace.is_given()),
-            (
-                "ignore_legacy_endpoints",
-                self.ignore_legacy_endpoints.is_given(),
-            ),
+            ("ignore_legacy_endpoints", self.ignore_legacy_endpoints.is_given()),
         ];
         for (key, is_given) in given {
             if is_given && !check_type.takes(key) {
@@ -283,23 +261,15 @@ impl RawCheck {
         }
     }
 
-    fn predicate(
-        self,
-        session: &Session,
-        node: NodeId,
-        check_type: CheckType,
-    ) -> Option<Predicate> {
+    fn predicate(self, session: &Session, node: NodeId, check_type: CheckType) -> Option<Predicate> {
         match check_type {
             CheckType::Os => {
-                let systems =
-                    required_items(session, node, "operating_systems", self.operating_systems)?;
+                let systems = required_items(session, node, "operating_systems", self.operating_systems)?;
                 Some(Predicate::Os(os_rule(session, systems)))
             }
             CheckType::Domain => {
                 let domains = required_items(session, node, "domains", self.domains)?.into_iter();
-                Some(Predicate::Domain(DomainRule {
-                    domains: domains.map(|domain| domain.value.0).collect(),
-                }))
+                Some(Predicate::Domain(DomainRule { domains: domains.map(|domain| domain.value.0).collect() }))
             }
             CheckType::Mac => {
                 let macs = required_items(session, node, "mac_addresses", self.mac_addresses)?;
@@ -310,9 +280,7 @@ impl RawCheck {
             }
             CheckType::Process => {
                 let process = self.process.required(session, node, "process")?;
-                Some(Predicate::Process(ProcessRule {
-                    process: requirement(session, process, true)?,
-                }))
+                Some(Predicate::Process(ProcessRule { process: requirement(session, process, true)? }))
             }
             CheckType::ProcessMulti => {
                 let semantic = self.semantic.required(session, node, "semantic");
@@ -334,9 +302,7 @@ impl RawCheck {
         let timeout = match self.timeout.is_given() {
             true => Some(positive(session, self.timeout, Duration::MAX)),
             // -1 and 0 are OpenZiti's way to say for ever; neither fits an unsigned number above zero.
-            false => seconds
-                .filter(|seconds| *seconds > 0)
-                .map(Duration::from_secs),
+            false => seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs),
         };
         MfaRule {
             timeout,
@@ -370,25 +336,16 @@ fn os_rule(session: &Session, list: Vec<Located<OrMapping<Platform, RawSystem>>>
             OrMapping::Short(platform) => (Some(platform), Vec::new()),
             OrMapping::Mapping(raw) => {
                 let platform = raw.platform.required(session, item.node, "type");
-                (
-                    platform.map(|platform| platform.value),
-                    raw.versions.items(),
-                )
+                (platform.map(|platform| platform.value), raw.versions.items())
             }
         };
         let Some(platform) = platform else {
             continue;
         };
         if systems.iter().any(|other| other.platform == platform) {
-            session.error(
-                item.node,
-                format!("`{}` is listed twice", platform.as_str()),
-            );
+            session.error(item.node, format!("`{}` is listed twice", platform.as_str()));
         }
-        systems.push(OsRequirement {
-            platform,
-            versions: versions.into_iter().map(|range| range.value.0).collect(),
-        });
+        systems.push(OsRequirement { platform, versions: versions.into_iter().map(|range| range.value.0).collect() });
     }
     systems.sort_by_key(|system| system.platform.as_str());
     OsRule { systems, version_reading: VersionReading::default() }
@@ -401,9 +358,7 @@ fn requirements(session: &Session, list: Vec<Located<RawProcess>>) -> Vec<Proces
         let Some(process) = requirement(session, raw, false) else {
             continue;
         };
-        let same = |other: &ProcessRequirement| {
-            other.platform == process.platform && other.path == process.path
-        };
+        let same = |other: &ProcessRequirement| other.platform == process.platform && other.path == process.path;
         if processes.iter().any(same) {
             session.error(node, "this process is listed twice");
         }
@@ -414,25 +369,15 @@ fn requirements(session: &Session, list: Vec<Located<RawProcess>>) -> Vec<Proces
 }
 
 /// Reads one wanted process; `single` is PROCESS, which may name its one signer as OpenZiti does.
-fn requirement(
-    session: &Session,
-    raw: Located<RawProcess>,
-    single: bool,
-) -> Option<ProcessRequirement> {
+fn requirement(session: &Session, raw: Located<RawProcess>, single: bool) -> Option<ProcessRequirement> {
     let Located { node, value: raw } = raw;
     let os_type = raw.os_type.required(session, node, "os_type");
     let path = raw.path.required(session, node, "path");
     if let Some(signer) = raw.signer_fingerprint.node() {
         if !single {
-            session.error(
-                signer,
-                "a check of type PROCESS_MULTI takes `signer_fingerprints`",
-            );
+            session.error(signer, "a check of type PROCESS_MULTI takes `signer_fingerprints`");
         } else if raw.signer_fingerprints.is_given() {
-            session.error(
-                signer,
-                "give either `signer_fingerprint` or `signer_fingerprints`",
-            );
+            session.error(signer, "give either `signer_fingerprint` or `signer_fingerprints`");
         }
     }
     let signers = raw.signer_fingerprints.items().into_iter();
@@ -442,9 +387,6 @@ fn requirement(
         platform: os_type?.value,
         path: path?.value.0,
         hashes: hashes.map(|hash| hash.value.0).collect(),
-        signer_fingerprints: signers
-            .map(|signer| signer.value.0)
-            .chain(one_signer.map(|signer| signer.0))
-            .collect(),
+        signer_fingerprints: signers.map(|signer| signer.value.0).chain(one_signer.map(|signer| signer.0)).collect(),
     })
 }

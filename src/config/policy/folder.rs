@@ -15,9 +15,7 @@ pub struct Fingerprint([u8; 32]);
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
 }
 
@@ -47,9 +45,7 @@ impl Folder {
             }
         }
         if paths.len() > POLICY_FILES_MAX {
-            return Err(refuse(format!(
-                "holds more than {POLICY_FILES_MAX} policy files"
-            )));
+            return Err(refuse(format!("holds more than {POLICY_FILES_MAX} policy files")));
         }
         paths.sort();
 
@@ -58,11 +54,9 @@ impl Folder {
         for path in paths {
             let read = file::read(&path, POLICY_FILE_BYTES_MAX);
             let size = read.as_ref().map_or(0, |bytes| bytes.content.len());
-            room = room.checked_sub(size).ok_or_else(|| {
-                refuse(format!(
-                    "its files hold more than {POLICY_BYTES_MAX} bytes together"
-                ))
-            })?;
+            room = room
+                .checked_sub(size)
+                .ok_or_else(|| refuse(format!("its files hold more than {POLICY_BYTES_MAX} bytes together")))?;
             files.push((path, read));
         }
         Ok(Folder { files })

@@ -42,32 +42,19 @@ pub(super) struct Identities {
 
 impl Identities {
     pub(super) fn new() -> Self {
-        Identities {
-            register: Register::new("identity"),
-            subjects: BTreeMap::new(),
-        }
+        Identities { register: Register::new("identity"), subjects: BTreeMap::new() }
     }
 
-    pub(super) fn read(
-        &mut self,
-        source: &Source<'_>,
-        raw: Located<RawIdentity>,
-    ) -> Option<Identity> {
+    pub(super) fn read(&mut self, source: &Source<'_>, raw: Located<RawIdentity>) -> Option<Identity> {
         let Located { node, value: raw } = raw;
         let session = source.session;
         let unnamed = raw.subjects.as_ref().is_none_or(Vec::is_empty);
         if unnamed && raw.disabled.as_ref() != Some(&true) {
             let place = raw.subjects.node().unwrap_or(node);
-            session.warn(
-                place,
-                "no certificate is this identity; list its names under `subjects`",
-            );
+            session.warn(place, "no certificate is this identity; list its names under `subjects`");
         }
         let subjects = raw.subjects.items();
-        let subjects = subjects
-            .into_iter()
-            .filter_map(|subject| self.claim(session, subject))
-            .collect();
+        let subjects = subjects.into_iter().filter_map(|subject| self.claim(session, subject)).collect();
         let role_attributes = attributes(session, raw.role_attributes);
         let head = source.head(&mut self.register, node, raw.name, raw.id, raw.tags)?;
         Some(Identity {
@@ -82,16 +69,12 @@ impl Identities {
 
     /// Takes a certificate name, unless an earlier identity has it.
     fn claim(&mut self, session: &Session, subject: Located<SubjectText>) -> Option<Subject> {
-        let Located {
-            node,
-            value: SubjectText(subject),
-        } = subject;
+        let Located { node, value: SubjectText(subject) } = subject;
         if let Some(earlier) = self.subjects.get(&subject) {
             session.error(node, format!("`{subject}` is already listed at {earlier}"));
             return None;
         }
-        self.subjects
-            .insert(subject.clone(), session.document().place(node));
+        self.subjects.insert(subject.clone(), session.document().place(node));
         Some(subject)
     }
 }

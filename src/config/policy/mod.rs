@@ -62,19 +62,10 @@ pub fn load(directory: &Path, defaults: &ServiceDefaults) -> Result<Loaded, Find
     let (objects, places) = reader.finish();
     if places == ObjectPlaces::default() && findings.is_empty() {
         let place = super::findings::Place::path(directory);
-        findings.push(Finding::warning(
-            place,
-            "",
-            "holds no policy objects: everything is refused",
-        ));
+        findings.push(Finding::warning(place, "", "holds no policy objects: everything is refused"));
     }
     let ((objects, places), warnings) = findings.settle(Some((objects, places)))?;
-    Ok(Loaded {
-        objects,
-        places,
-        fingerprint,
-        warnings,
-    })
+    Ok(Loaded { objects, places, fingerprint, warnings })
 }
 
 /// A policy file: any of four lists of objects. Names and ids are unique over all files of the folder.
@@ -123,18 +114,14 @@ impl<'d> Reader<'d> {
         if document.is_blank() {
             if findings.is_empty() {
                 let place = super::findings::Place::path(path);
-                self.findings
-                    .push(Finding::warning(place, "", "holds no policy objects"));
+                self.findings.push(Finding::warning(place, "", "holds no policy objects"));
             }
             self.findings.append(findings);
             return;
         }
         let session = Session::new(document, findings, Spelling::SnakeOrCamel);
         let raw: RawPolicyFile = session.decode().unwrap_or_default();
-        let source = Source {
-            session: &session,
-            modified: bytes.modified,
-        };
+        let source = Source { session: &session, modified: bytes.modified };
         self.take(&source, path.parent().unwrap_or(Path::new("")), raw);
         self.findings.append(session.into_findings());
     }

@@ -47,22 +47,9 @@ impl Source<'_> {
             return None;
         }
         let name = name?;
-        let id: Arc<str> =
-            given_id.map_or_else(|| name.value.0.as_str().into(), |id| id.value.0.into());
-        let head = Head {
-            id,
-            name: name.value.0.into(),
-            meta: self.meta(node, tags.or_default().0),
-        };
-        register
-            .claim(
-                self.session,
-                node,
-                &head,
-                id_node.unwrap_or(name.node),
-                name.node,
-            )
-            .then_some(head)
+        let id: Arc<str> = given_id.map_or_else(|| name.value.0.as_str().into(), |id| id.value.0.into());
+        let head = Head { id, name: name.value.0.into(), meta: self.meta(node, tags.or_default().0) };
+        register.claim(self.session, node, &head, id_node.unwrap_or(name.node), name.node).then_some(head)
     }
 
     fn meta(&self, node: NodeId, tags: Map<String, Value>) -> Meta {
@@ -71,10 +58,7 @@ impl Source<'_> {
             created_at: self.modified,
             updated_at: self.modified,
             tags,
-            origin: Origin::File {
-                path: Arc::clone(document.path()),
-                line: document.line(node),
-            },
+            origin: Origin::File { path: Arc::clone(document.path()), line: document.line(node) },
         }
     }
 
@@ -92,11 +76,7 @@ pub(super) struct Register {
 
 impl Register {
     pub(super) fn new(kind: &'static str) -> Self {
-        Register {
-            kind,
-            ids: BTreeMap::new(),
-            names: BTreeMap::new(),
-        }
+        Register { kind, ids: BTreeMap::new(), names: BTreeMap::new() }
     }
 
     /// Where the object of an id begins.
@@ -105,14 +85,7 @@ impl Register {
     }
 
     /// Takes the head's id and name, unless an earlier object has them.
-    fn claim(
-        &mut self,
-        session: &Session,
-        node: NodeId,
-        head: &Head,
-        id_node: NodeId,
-        name_node: NodeId,
-    ) -> bool {
+    fn claim(&mut self, session: &Session, node: NodeId, head: &Head, id_node: NodeId, name_node: NodeId) -> bool {
         let kind = self.kind;
         let place = session.document().place(node);
         if let Some((_, earlier)) = self.names.get(&head.name) {
@@ -131,17 +104,11 @@ impl Register {
         };
         if let Some(earlier) = names_another(&head.id) {
             let id = &head.id;
-            session.warn(
-                id_node,
-                format!("`@{id}` means this {kind}, not the one of that name at {earlier}"),
-            );
+            session.warn(id_node, format!("`@{id}` means this {kind}, not the one of that name at {earlier}"));
         }
         if let Some(earlier) = self.ids.get(&head.name).filter(|_| head.id != head.name) {
             let name = &head.name;
-            session.warn(
-                name_node,
-                format!("`@{name}` means the {kind} of that id at {earlier}, not this one"),
-            );
+            session.warn(name_node, format!("`@{name}` means the {kind} of that id at {earlier}, not this one"));
         }
         self.ids.insert(Arc::clone(&head.id), place.clone());
         let named = (Arc::clone(&head.id), place);
@@ -151,17 +118,11 @@ impl Register {
 }
 
 /// Role attributes, sorted, each once.
-pub(super) fn attributes(
-    session: &Session,
-    list: Field<Vec<Field<AttributeText>>>,
-) -> Vec<Arc<str>> {
+pub(super) fn attributes(session: &Session, list: Field<Vec<Field<AttributeText>>>) -> Vec<Arc<str>> {
     let mut attributes: Vec<Arc<str>> = Vec::new();
     for attribute in list.items() {
         if attribute.value.0 == "all" {
-            session.warn(
-                attribute.node,
-                "`#all` selects everything, never this attribute alone",
-            );
+            session.warn(attribute.node, "`#all` selects everything, never this attribute alone");
         }
         attributes.push(attribute.value.0.into());
     }
@@ -179,9 +140,9 @@ impl<'de> Deserialize<'de> for Tags {
         let tags: Map<String, Value> = Map::deserialize(deserializer)?;
         let nested = |value: &Value| value.is_array() || value.is_object();
         match tags.iter().find(|(_, value)| nested(value)) {
-            Some((key, _)) => Err(D::Error::custom(format!(
-                "tag `{key}` holds a list or mapping; tags hold single values"
-            ))),
+            Some((key, _)) => {
+                Err(D::Error::custom(format!("tag `{key}` holds a list or mapping; tags hold single values")))
+            }
             None => Ok(Tags(tags)),
         }
     }

@@ -9,8 +9,7 @@ use super::object::{Register, Source, Tags, attributes};
 use crate::config::document::{Field, Located, OrMapping, Session};
 use crate::config::settings::{RawTimeouts, ServiceDefaults, positive};
 use crate::config::values::{
-    AttributeText, DurationText, HostAndPort, HostPattern, NameText, PathPrefix, PathText,
-    RequestPath, Whole,
+    AttributeText, DurationText, HostAndPort, HostPattern, NameText, PathPrefix, PathText, RequestPath, Whole,
 };
 use crate::id::ServiceId;
 use crate::policy::objects::Service;
@@ -120,9 +119,7 @@ pub(super) fn read(
         hosts(session, list.value)
     });
     let upstreams = raw.upstreams.items().into_iter();
-    let upstreams = upstreams
-        .filter_map(|upstream| self::upstream(session, upstream))
-        .collect();
+    let upstreams = upstreams.filter_map(|upstream| self::upstream(session, upstream)).collect();
     let transport = transport(session, defaults, folder, raw.upstream.or_default());
     let role_attributes = attributes(session, raw.role_attributes);
     let head = source.head(register, node, raw.name, raw.id, raw.tags)?;
@@ -130,10 +127,7 @@ pub(super) fn read(
     Some(Service {
         id: ServiceId::new(head.id),
         name: head.name,
-        matching: Match {
-            hosts: hosts?,
-            path_prefix: path_prefix.map_or_else(|| "/".to_owned(), |prefix| prefix.0),
-        },
+        matching: Match { hosts: hosts?, path_prefix: path_prefix.map_or_else(|| "/".to_owned(), |prefix| prefix.0) },
         upstreams,
         transport,
         role_attributes,
@@ -154,48 +148,28 @@ fn hosts(session: &Session, list: Vec<Field<HostPattern>>) -> Vec<String> {
     hosts
 }
 
-fn upstream(
-    session: &Session,
-    raw: Located<OrMapping<HostAndPort, RawUpstream>>,
-) -> Option<Upstream> {
+fn upstream(session: &Session, raw: Located<OrMapping<HostAndPort, RawUpstream>>) -> Option<Upstream> {
     match raw.value {
-        OrMapping::Short(address) => Some(Upstream {
-            address: address.0,
-            weight: 1,
-        }),
+        OrMapping::Short(address) => Some(Upstream { address: address.0, weight: 1 }),
         OrMapping::Mapping(upstream) => {
             let address = upstream.address.required(session, raw.node, "address")?;
-            Some(Upstream {
-                address: address.value.0,
-                weight: upstream.weight.value().map_or(1, Whole::to),
-            })
+            Some(Upstream { address: address.value.0, weight: upstream.weight.value().map_or(1, Whole::to) })
         }
     }
 }
 
-fn transport(
-    session: &Session,
-    defaults: &ServiceDefaults,
-    folder: &Path,
-    raw: RawTransport,
-) -> Transport {
+fn transport(session: &Session, defaults: &ServiceDefaults, folder: &Path, raw: RawTransport) -> Transport {
     let timeouts = raw.timeouts.or_default();
     let tls = match raw.tls.value() {
         None | Some(OrMapping::Short(false)) => None,
-        Some(OrMapping::Short(true)) => Some(UpstreamTls {
-            server_name: None,
-            ca_file: None,
-        }),
+        Some(OrMapping::Short(true)) => Some(UpstreamTls { server_name: None, ca_file: None }),
         Some(OrMapping::Mapping(tls)) => Some(upstream_tls(session, folder, tls)),
     };
     Transport {
         tls,
         protocol: raw.protocol.or_default(),
         balance: raw.balance.or_default(),
-        health_check: raw
-            .health_check
-            .located()
-            .map(|check| health_check(session, check.value)),
+        health_check: raw.health_check.located().map(|check| health_check(session, check.value)),
         connect_timeout: positive(session, timeouts.connect, defaults.connect_timeout),
         read_timeout: positive(session, timeouts.read, defaults.read_timeout),
         idle_timeout: positive(session, timeouts.idle, defaults.idle_timeout),

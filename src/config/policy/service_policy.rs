@@ -75,10 +75,7 @@ impl<'de> Deserialize<'de> for CheckReference {
             )));
         }
         if text.trim_start_matches('@').is_empty() || text.len() > NAME_BYTES_MAX {
-            return Err(D::Error::custom(format!(
-                "{} is not the name of a check",
-                excerpt(&text)
-            )));
+            return Err(D::Error::custom(format!("{} is not the name of a check", excerpt(&text))));
         }
         Ok(CheckReference(text))
     }
@@ -107,10 +104,7 @@ pub(super) fn read(
 ) -> Option<ServicePolicy> {
     let Located { node, value: raw } = raw;
     let session = source.session;
-    for (key, list) in [
-        ("identity_roles", &raw.identity_roles),
-        ("service_roles", &raw.service_roles),
-    ] {
+    for (key, list) in [("identity_roles", &raw.identity_roles), ("service_roles", &raw.service_roles)] {
         if !list.is_given() {
             session.missing(node, key);
         }
@@ -147,11 +141,7 @@ pub(super) fn read(
 }
 
 /// A role list, sorted, each entry once; `#all` must be alone in it.
-fn roles(
-    session: &Session,
-    list: Field<Vec<Field<RoleText>>>,
-    references: &mut Vec<(String, NodeId)>,
-) -> Vec<Role> {
+fn roles(session: &Session, list: Field<Vec<Field<RoleText>>>, references: &mut Vec<(String, NodeId)>) -> Vec<Role> {
     let items = list.items();
     let mut roles = Vec::with_capacity(items.len());
     for item in &items {
@@ -183,11 +173,7 @@ fn expression(
         }
         OrMapping::Mapping(branch) => branch,
     };
-    let given = [
-        branch.all.is_given(),
-        branch.any.is_given(),
-        branch.not.is_given(),
-    ];
+    let given = [branch.all.is_given(), branch.any.is_given(), branch.not.is_given()];
     if given.into_iter().filter(|given| *given).count() != 1 {
         session.error(node, "expected exactly one of `all`, `any` and `not`");
         return None;

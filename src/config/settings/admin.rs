@@ -77,10 +77,8 @@ impl<'de> Deserialize<'de> for TokenDigest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let mut bytes = [0; 32];
-        let digits: Option<Vec<u8>> = text
-            .chars()
-            .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-            .collect();
+        let digits: Option<Vec<u8>> =
+            text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
         match digits {
             Some(digits) if digits.len() == 64 => {
                 for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
@@ -88,9 +86,7 @@ impl<'de> Deserialize<'de> for TokenDigest {
                 }
                 Ok(TokenDigest(bytes))
             }
-            _ => Err(D::Error::custom(
-                "expected the 64 hex digits of the token's SHA-256, not the token itself",
-            )),
+            _ => Err(D::Error::custom("expected the 64 hex digits of the token's SHA-256, not the token itself")),
         }
     }
 }
@@ -181,18 +177,12 @@ impl RawAdmin {
             let Some(SubjectText(subject)) = subject else {
                 continue;
             };
-            if client_certificates
-                .iter()
-                .any(|other| other.subject == subject)
-            {
+            if client_certificates.iter().any(|other| other.subject == subject) {
                 session.error(entry.node, "this certificate name is listed twice");
             }
             client_certificates.push(AdminCertificate { subject, role });
         }
-        Admin {
-            tokens,
-            client_certificates,
-        }
+        Admin { tokens, client_certificates }
     }
 }
 
@@ -213,11 +203,7 @@ fn check_tokens(session: &Session, list: Field<Vec<Field<RawToken>>>) -> Vec<Adm
         if digest.value.matches("") {
             session.error(digest.node, "this is the digest of the empty text");
         }
-        tokens.push(AdminToken {
-            name: name.value.0.into(),
-            digest: digest.value,
-            role: raw.value.role.or_default(),
-        });
+        tokens.push(AdminToken { name: name.value.0.into(), digest: digest.value, role: raw.value.role.or_default() });
     }
     tokens
 }

@@ -33,18 +33,9 @@ pub(super) struct RawLimits {
 impl RawLimits {
     pub(super) fn check(self) -> Limits {
         Limits {
-            report_bytes: self
-                .report_bytes
-                .value()
-                .map_or(REPORT_BYTES_MAX, Whole::to),
-            report_observations: self
-                .report_observations
-                .value()
-                .map_or(REPORT_OBSERVATIONS_MAX, Whole::to),
-            failures_per_identity: self
-                .failures_per_identity
-                .value()
-                .map_or(FAILURES_PER_IDENTITY_MAX, Whole::to),
+            report_bytes: self.report_bytes.value().map_or(REPORT_BYTES_MAX, Whole::to),
+            report_observations: self.report_observations.value().map_or(REPORT_OBSERVATIONS_MAX, Whole::to),
+            failures_per_identity: self.failures_per_identity.value().map_or(FAILURES_PER_IDENTITY_MAX, Whole::to),
         }
     }
 }

@@ -41,9 +41,6 @@ pub(super) struct RawData {
 
 impl RawData {
     pub(super) fn check(self, folder: &Path) -> Data {
-        Data {
-            directory: resolve(folder, self.directory, "data"),
-            store: self.store.or_default(),
-        }
+        Data { directory: resolve(folder, self.directory, "data"), store: self.store.or_default() }
     }
 }

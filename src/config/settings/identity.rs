@@ -88,12 +88,7 @@ impl RawIdentification {
 
 fn check_subjects(session: &Session, list: Field<Vec<Field<SubjectKind>>>) -> Vec<SubjectKind> {
     if !list.is_given() {
-        return vec![
-            SubjectKind::Spiffe,
-            SubjectKind::Fingerprint,
-            SubjectKind::Email,
-            SubjectKind::Dns,
-        ];
+        return vec![SubjectKind::Spiffe, SubjectKind::Fingerprint, SubjectKind::Email, SubjectKind::Dns];
     }
     super::tls::refuse_empty(session, &list);
     let mut kinds = Vec::new();
@@ -116,15 +111,11 @@ impl RawAutoEnroll {
             && enabled
             && nothing_listed
         {
-            session.error(
-                ca_files_node.unwrap_or(node),
-                "enrolment needs `ca_files`: the CAs whose clients are enrolled",
-            );
+            session
+                .error(ca_files_node.unwrap_or(node), "enrolment needs `ca_files`: the CAs whose clients are enrolled");
         }
         let attributes = self.role_attributes.items().into_iter();
-        let mut role_attributes: Vec<Arc<str>> = attributes
-            .map(|attribute| attribute.value.0.into())
-            .collect();
+        let mut role_attributes: Vec<Arc<str>> = attributes.map(|attribute| attribute.value.0.into()).collect();
         role_attributes.sort();
         role_attributes.dedup();
         AutoEnroll {

@@ -99,9 +99,7 @@ impl RawListeners {
             gateway,
             client_api,
             admin,
-            ops: PlainListener {
-                address: ops.value().map_or(ops_default, |address| address.0),
-            },
+            ops: PlainListener { address: ops.value().map_or(ops_default, |address| address.0) },
         }
     }
 }
@@ -127,7 +125,6 @@ impl Addresses {
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let same_port = one.port() == other.port() && one.port() != 0;
     let same_family = one.is_ipv4() == other.is_ipv4();
-    let covered =
-        one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    let covered = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     same_port && same_family && covered
 }

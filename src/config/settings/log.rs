@@ -40,10 +40,7 @@ impl RawLog {
     pub(super) fn check(self) -> Log {
         Log {
             format: self.format.or_default(),
-            level: self
-                .level
-                .value()
-                .map_or_else(|| "info".to_owned(), |level| level.0),
+            level: self.level.value().map_or_else(|| "info".to_owned(), |level| level.0),
         }
     }
 }

@@ -115,10 +115,7 @@ impl RawSettings {
     pub(super) fn check(self, session: &Session, folder: &Path) -> Option<Settings> {
         let tls_node = self.tls.node().unwrap_or(Document::ROOT);
         let tls = self.tls.or_default().check(session, tls_node, folder);
-        let listeners = self
-            .listeners
-            .or_default()
-            .check(session, folder, tls.as_ref());
+        let listeners = self.listeners.or_default().check(session, folder, tls.as_ref());
         let identity = self.identity.or_default().check(session, folder);
         let admin = self.admin.or_default().check(session);
         let grace = self.shutdown.or_default().grace.value();
@@ -141,9 +138,7 @@ impl RawSettings {
 
 /// A path relative to the configuration file's folder.
 fn resolve(folder: &Path, path: Field<PathText>, default: &str) -> PathBuf {
-    let path = path
-        .value()
-        .map_or_else(|| default.to_owned(), |path| path.0);
+    let path = path.value().map_or_else(|| default.to_owned(), |path| path.0);
     folder.join(path)
 }
 

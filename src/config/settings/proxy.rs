@@ -147,11 +147,7 @@ impl RawProxy {
 }
 
 /// A duration that must not be zero.
-pub(in crate::config) fn positive(
-    session: &Session,
-    field: Field<DurationText>,
-    default: Duration,
-) -> Duration {
+pub(in crate::config) fn positive(session: &Session, field: Field<DurationText>, default: Duration) -> Duration {
     let Some(duration) = field.located() else {
         return default;
     };

@@ -81,10 +81,7 @@ impl RawTls {
         if let Some(node) = self.expired_crl.node()
             && self.expired_crl.as_ref() == Some(&ExpiredCrl::DangerousTolerate)
         {
-            session.warn(
-                node,
-                "certificates revoked after the list expired are let in",
-            );
+            session.warn(node, "certificates revoked after the list expired are let in");
         }
         let usable = !certificates.is_empty() && !client_ca_files.is_empty();
         usable.then(|| Tls {

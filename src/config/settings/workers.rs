@@ -22,9 +22,7 @@ impl Workers {
     /// The number of threads, at least one.
     pub fn count(self) -> usize {
         match self {
-            Workers::PerProcessor => {
-                std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
-            }
+            Workers::PerProcessor => std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
             Workers::Count(count) => count.max(1),
         }
     }
@@ -38,10 +36,7 @@ impl<'de> Deserialize<'de> for Workers {
             type Value = Workers;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(
-                    formatter,
-                    "`auto` or a whole number from 1 to {WORKERS_MAX}"
-                )
+                write!(formatter, "`auto` or a whole number from 1 to {WORKERS_MAX}")
             }
 
             fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Workers, E> {
@@ -51,9 +46,7 @@ impl<'de> Deserialize<'de> for Workers {
             fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Workers, E> {
                 match usize::try_from(value) {
                     Ok(count) if (1..=WORKERS_MAX).contains(&value) => Ok(Workers::Count(count)),
-                    _ => Err(E::custom(format!(
-                        "expected `auto` or a whole number from 1 to {WORKERS_MAX}"
-                    ))),
+                    _ => Err(E::custom(format!("expected `auto` or a whole number from 1 to {WORKERS_MAX}"))),
                 }
             }
 

@@ -1,0 +1,9 @@
+//! Live state: verdicts that follow posture, policy and time; reports that are durable; failures that are kept.
+
+#[path = "../domain/objects.rs"]
+mod objects;
+
+mod failures;
+mod intake;
+mod verdicts;
+mod world;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
+use tokio::sync::watch;
 
 use crate::clock::{SharedClock, Stopwatch, Timestamp};
 use crate::decision::cache::Basis;
@@ -33,6 +34,7 @@ pub struct Enforcer {
     /// Private to this file: a guard of this map must never be held across an await or a second call.
     devices: DashMap<IdentityId, Arc<Device>>,
     sources: Mutex<Sources>,
+    generations: watch::Sender<u64>,
 }
 
 /// Where the objects of the next snapshot come from.
@@ -78,6 +80,7 @@ impl Enforcer {
             published: ArcSwap::new(published),
             devices: DashMap::new(),
             sources: Mutex::default(),
+            generations: watch::channel(0).0,
         })
     }
 
@@ -104,6 +107,11 @@ impl Enforcer {
 
 /// Policy.
 impl Enforcer {
+    /// News of snapshots that came into force, by their generation.
+    pub fn generations(&self) -> watch::Receiver<u64> {
+        self.generations.subscribe()
+    }
+
     /// Puts the objects of the policy files into force beside those made through the API.
     ///
     /// Returns the new snapshot's generation. On error nothing changes: the snapshot in force stays.
@@ -126,6 +134,7 @@ impl Enforcer {
         self.metrics.snapshot_identities.set(i64::try_from(snapshot.objects().identities.len()).unwrap_or(i64::MAX));
         self.forget_departed(&snapshot);
         self.published.store(Published::new(snapshot, &self.metrics));
+        self.generations.send_replace(sources.generation);
         Ok(sources.generation)
     }
 

@@ -14,7 +14,7 @@ use postern::posture::check::process::{ProcessRequirement, ProcessesRule, Semant
 use postern::posture::check::{Check, Predicate, domain::DomainRule, mac::MacRule};
 use postern::posture::facts::{Os, Process, Source};
 use postern::posture::report::{Observation, Report, Seen};
-use postern::posture::version::VersionRange;
+use postern::posture::version::{VersionRange, VersionReading};
 use postern::posture::{Fact, Posture};
 
 /// The instant everything happens at.
@@ -112,6 +112,7 @@ fn predicates() -> Vec<(&'static str, Predicate)> {
             "os",
             Predicate::Os(OsRule {
                 systems: vec![OsRequirement { platform: Platform::Linux, versions: vec![range(">=6.1.0 <7.0.0")] }],
+                version_reading: VersionReading::default(),
             }),
         ),
         ("domain", Predicate::Domain(DomainRule { domains: vec!["corp.example".into()] })),

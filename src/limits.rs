@@ -108,9 +108,9 @@ pub const ORIGIN_CHUNKS_MAX: u32 = 100_000;
 /// Longest pause between two pieces of a slow response of the demo's origin.
 pub const ORIGIN_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// Longest configuration file, in bytes.
-pub const CONFIG_FILE_BYTES_MAX: usize = 1024 * 1024;
+pub const CONFIG_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Longest policy file, in bytes; more objects go into further files.
-pub const POLICY_FILE_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const POLICY_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Most policy files read from the policy folder.
 pub const POLICY_FILES_MAX: usize = 4096;
 /// Most bytes read from all policy files together.

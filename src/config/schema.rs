@@ -28,8 +28,10 @@ fn text_of<T: JsonSchema>() -> String {
     let generator = SchemaSettings::draft07().into_generator();
     let schema = generator.into_root_schema_for::<T>();
     let mut text = format!("{:#}", schema.as_value());
-    // Names of our own types are of no use in an editor.
-    text = text.replace("\"Raw", "\"").replace("/definitions/Raw", "/definitions/");
+    // Names of our own types and links between them are of no use in an editor.
+    for (written, shown) in [("\"Raw", "\""), ("/definitions/Raw", "/definitions/"), ("[`", "`"), ("`]", "`")] {
+        text = text.replace(written, shown);
+    }
     text.push('\n');
     text
 }

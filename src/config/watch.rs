@@ -20,8 +20,8 @@ use super::document::file;
 use super::policy::Folder;
 use super::settings::{ServerCertificate, Settings};
 use crate::limits::{
-    CONFIG_FILE_BYTES_MAX, WATCH_POLL_INTERVAL, WATCH_QUEUE_MAX, WATCH_QUIET, WATCH_QUIET_WAIT_MAX,
-    WATCHED_FILE_BYTES_MAX,
+    CERTIFICATE_FILE_BYTES_MAX, CONFIG_FILE_BYTES_MAX, CRL_FILE_BYTES_MAX, WATCH_POLL_INTERVAL, WATCH_QUEUE_MAX,
+    WATCH_QUIET, WATCH_QUIET_WAIT_MAX,
 };
 
 /// What has changed on disk.
@@ -89,11 +89,9 @@ impl Watched {
         match change {
             Change::Config => digest_files(&mut context, &self.config_file, CONFIG_FILE_BYTES_MAX),
             Change::ServerCertificates => {
-                digest_files(&mut context, &self.certificate_files, WATCHED_FILE_BYTES_MAX);
+                digest_files(&mut context, &self.certificate_files, CERTIFICATE_FILE_BYTES_MAX);
             }
-            Change::Trust => {
-                digest_files(&mut context, &self.trust_files, WATCHED_FILE_BYTES_MAX);
-            }
+            Change::Trust => digest_files(&mut context, &self.trust_files, CRL_FILE_BYTES_MAX),
             Change::Policy => {
                 let folder = self.policy_directory.as_deref().map(Folder::read);
                 let state = folder.map(|folder| match folder {
@@ -107,7 +105,7 @@ impl Watched {
     }
 }
 
-fn digest_files<'p>(context: &mut Context, files: impl IntoIterator<Item = &'p PathBuf>, limit: usize) {
+fn digest_files<'p>(context: &mut Context, files: impl IntoIterator<Item = &'p PathBuf>, limit: u64) {
     for path in files {
         let state = match file::read(path, limit) {
             Ok(bytes) => bytes.content,

@@ -63,6 +63,7 @@ fn items_of_a_list_are_replaced_and_added_by_number() {
 fn findings_name_the_variable() {
     let environment = env(&[
         ("POSTERN_LISTENERS__GATEWAY__ADDRES", "1"),
+        ("POSTERN_DATA", "{ store: redb, store: memory }"),
         ("POSTERN_LOG__FORMAT", "xml"),
         ("POSTERN_PROXY__FORWARDED__TRUSTED", "[10.0.0.0/8, x"),
         ("POSTERN_TLS__CRL_FILES", "a.crl"),
@@ -73,6 +74,7 @@ fn findings_name_the_variable() {
     assert_eq!(
         brief(&findings),
         "\
+POSTERN_DATA: error: data.store: key is given twice, first at POSTERN_DATA
 POSTERN_LISTENERS__GATEWAY__ADDRES: error: listeners.gateway.addres: unknown key; did you mean `address`?
 POSTERN_LOG__FORMAT: error: log.format: `xml` is not one of json, pretty
 POSTERN_PROXY__FORWARDED__TRUSTED: error: proxy.forwarded.trusted: is not valid YAML: unclosed bracket '['

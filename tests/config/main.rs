@@ -1,12 +1,22 @@
 //! Configuration as an operator meets it: files in, settings or findings out.
 
+#[cfg(test)]
 mod environment;
+#[cfg(test)]
 mod examples;
+#[cfg(test)]
 mod files;
+#[cfg(test)]
 mod policy;
+#[cfg(test)]
 mod policy_refusals;
+#[cfg(test)]
 mod refusals;
+#[cfg(test)]
 mod robustness;
+#[cfg(test)]
 mod schema;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod watch;

@@ -15,7 +15,7 @@ pub(in crate::config) struct Bytes {
 }
 
 /// Reads a regular file of at most `limit` bytes; links are followed, pipes and sockets are not opened.
-pub(in crate::config) fn read(path: &Path, limit: usize) -> Result<Bytes, Finding> {
+pub(in crate::config) fn read(path: &Path, limit: u64) -> Result<Bytes, Finding> {
     let refuse = |message: String| Finding::error(Place::path(path), "", message);
     let unreadable = |error: std::io::Error| refuse(format!("cannot be read: {error}"));
 
@@ -26,14 +26,13 @@ pub(in crate::config) fn read(path: &Path, limit: usize) -> Result<Bytes, Findin
     if !metadata.is_file() {
         return Err(refuse("is not a regular file".to_owned()));
     }
-    let bound = u64::try_from(limit).unwrap_or(u64::MAX);
     let mut content = Vec::new();
     File::open(path)
         .map_err(unreadable)?
-        .take(bound.saturating_add(1))
+        .take(limit.saturating_add(1))
         .read_to_end(&mut content)
         .map_err(unreadable)?;
-    if content.len() > limit {
+    if u64::try_from(content.len()).is_ok_and(|length| length > limit) {
         return Err(refuse(format!("is larger than {limit} bytes")));
     }
     let modified = metadata.modified().map_or_else(|_| Timestamp::default(), timestamp);

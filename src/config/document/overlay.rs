@@ -13,14 +13,20 @@ pub(in crate::config) fn overlay(document: &mut Document, environment: &Environm
     // A shorter path sorts before the paths below it, so a whole list comes before its items.
     for (name, path, value) in environment.overrides() {
         let variable: Arc<str> = name.into();
-        if let Err(message) = lay(document, &variable, &path, value) {
+        if let Err(message) = lay(document, findings, &variable, &path, value) {
             let key = path.join(".");
             findings.push(Finding::error(Place::Variable(variable), key, message));
         }
     }
 }
 
-fn lay(document: &mut Document, variable: &Arc<str>, path: &[String], value: &Override) -> Result<(), String> {
+fn lay(
+    document: &mut Document,
+    findings: &mut Findings,
+    variable: &Arc<str>,
+    path: &[String],
+    value: &Override,
+) -> Result<(), String> {
     let text = match value {
         Override::Text(text) if text.len() > OVERRIDE_BYTES_MAX => {
             return Err(format!("is longer than {OVERRIDE_BYTES_MAX} bytes"));
@@ -35,11 +41,12 @@ fn lay(document: &mut Document, variable: &Arc<str>, path: &[String], value: &Ov
             None => return Ok(()),
         };
     }
+    let mark = Mark::Variable(Arc::clone(variable));
     if let Some(target) = document.node_mut(node) {
-        target.mark = Mark::Variable(Arc::clone(variable));
+        target.mark = mark.clone();
     }
     if text.trim_start().starts_with(['[', '{']) {
-        return parse_into(document, node, text).inspect_err(|_| document.set(node, Value::Refused));
+        return parse_into(document, findings, node, &mark, text).inspect_err(|_| document.set(node, Value::Refused));
     }
     document.set(node, Value::Loose(text.as_str().into()));
     Ok(())

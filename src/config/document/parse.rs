@@ -20,38 +20,25 @@ pub(in crate::config) fn parse(path: &Path, content: &[u8]) -> (Document, Findin
     let mut findings = Findings::new();
     let mut document = Document::empty(path);
     match tree(path, content) {
-        Ok(tree) => grow(&mut document, &mut findings, Document::ROOT, tree),
+        Ok(tree) => {
+            Grower { document: &mut document, findings: &mut findings, mark: None }.grow(Document::ROOT, tree);
+        }
         Err(finding) => findings.push(*finding),
     }
     (document, findings)
 }
 
-/// Reads a list or mapping written in one environment variable, below `parent`.
-pub(super) fn parse_into(document: &mut Document, parent: NodeId, text: &str) -> Result<(), String> {
-    let tree: Tree = serde_saphyr::from_str_with_options(text, options()).map_err(|error| describe(&error))?;
-    let mark = match document.node(parent) {
-        Some(node) => node.mark.clone(),
-        None => return Ok(()),
-    };
-    let mut findings = Findings::new();
-    let first = document.nodes.len();
-    grow(document, &mut findings, parent, tree);
-    for node in document.nodes.iter_mut().skip(first) {
-        node.mark = mark.clone();
-        if let Value::Mapping(entries) = &mut node.value {
-            entries.iter_mut().for_each(|entry| entry.mark = mark.clone());
-        }
-    }
-    if let Some(node) = document.node_mut(parent) {
-        node.mark = mark.clone();
-        if let Value::Mapping(entries) = &mut node.value {
-            entries.iter_mut().for_each(|entry| entry.mark = mark.clone());
-        }
-    }
-    match findings.iter().next() {
-        Some(finding) => Err(finding.message.clone()),
-        None => Ok(()),
-    }
+/// Reads a list or mapping written in one environment variable into the node `id`. Everything in it stands at `mark`.
+pub(super) fn parse_into(
+    document: &mut Document,
+    findings: &mut Findings,
+    id: NodeId,
+    mark: &Mark,
+    text: &str,
+) -> Result<(), String> {
+    let tree = serde_saphyr::from_str_with_options(text, options()).map_err(|error| describe(&error))?;
+    Grower { document, findings, mark: Some(mark) }.grow(id, tree);
+    Ok(())
 }
 
 fn tree(path: &Path, content: &[u8]) -> Result<Tree, Box<Finding>> {
@@ -133,46 +120,58 @@ fn plain(text: &str) -> String {
     first.chain(chars).collect()
 }
 
-/// Moves a parsed tree into the document at `id`.
-fn grow(document: &mut Document, findings: &mut Findings, id: NodeId, tree: Tree) {
-    let value = match tree {
-        Tree::Scalar(value) => value,
-        Tree::List(items) => {
-            let mut ids = Vec::with_capacity(items.len());
-            for (index, item) in items.into_iter().enumerate() {
-                let child = document.add(mark(&item), Some(id), Segment::Index(index));
-                grow(document, findings, child, item.value);
-                ids.push(child);
-            }
-            Value::List(ids)
-        }
-        Tree::Mapping(pairs) => {
-            let mut entries: Vec<Entry> = Vec::with_capacity(pairs.len());
-            let mut seen: BTreeMap<Box<str>, Mark> = BTreeMap::new();
-            for (key, item) in pairs {
-                let key_mark = mark(&key);
-                let key: Box<str> = key.value.into();
-                if let Some(first) = seen.get(&key) {
-                    let message = format!("key is given twice, first at {}", document.place_of(first));
-                    let mut path = document.key_path(id);
-                    super::push_key(&mut path, &key);
-                    findings.push(Finding::error(document.place_of(&key_mark), path, message));
-                    continue;
-                }
-                seen.insert(key.clone(), key_mark.clone());
-                let child = document.add(mark(&item), Some(id), Segment::Key(key.clone()));
-                grow(document, findings, child, item.value);
-                entries.push(Entry { key, mark: key_mark, value: child });
-            }
-            Value::Mapping(entries)
-        }
-    };
-    document.set(id, value);
+/// Moves a parsed tree into a document.
+struct Grower<'g> {
+    document: &'g mut Document,
+    findings: &'g mut Findings,
+    /// Where everything stands, when it is not at its position in the text.
+    mark: Option<&'g Mark>,
 }
 
-fn mark<T>(spanned: &Spanned<T>) -> Mark {
-    let (line, column) = line_and_column(spanned.defined);
-    Mark::Position { line, column }
+impl Grower<'_> {
+    fn grow(&mut self, id: NodeId, tree: Tree) {
+        let value = match tree {
+            Tree::Scalar(value) => value,
+            Tree::List(items) => {
+                let items = items.into_iter().enumerate();
+                Value::List(items.map(|(index, item)| self.child(id, Segment::Index(index), item)).collect())
+            }
+            Tree::Mapping(pairs) => self.mapping(id, pairs),
+        };
+        self.document.set(id, value);
+    }
+
+    fn child(&mut self, parent: NodeId, segment: Segment, item: Spanned<Tree>) -> NodeId {
+        let mark = self.mark_of(&item);
+        let child = self.document.add(mark, Some(parent), segment);
+        self.grow(child, item.value);
+        child
+    }
+
+    fn mapping(&mut self, id: NodeId, pairs: Vec<(Spanned<String>, Spanned<Tree>)>) -> Value {
+        let mut entries: Vec<Entry> = Vec::with_capacity(pairs.len());
+        let mut seen: BTreeMap<Box<str>, Mark> = BTreeMap::new();
+        for (key, item) in pairs {
+            let mark = self.mark_of(&key);
+            let key: Box<str> = key.value.into();
+            if let Some(first) = seen.get(&key) {
+                let message = format!("key is given twice, first at {}", self.document.place_of(first));
+                let mut path = self.document.key_path(id);
+                super::push_key(&mut path, &key);
+                self.findings.push(Finding::error(self.document.place_of(&mark), path, message));
+                continue;
+            }
+            seen.insert(key.clone(), mark.clone());
+            let value = self.child(id, Segment::Key(key.clone()), item);
+            entries.push(Entry { key, mark, value });
+        }
+        Value::Mapping(entries)
+    }
+
+    fn mark_of<T>(&self, spanned: &Spanned<T>) -> Mark {
+        let (line, column) = line_and_column(spanned.defined);
+        self.mark.cloned().unwrap_or(Mark::Position { line, column })
+    }
 }
 
 fn line_and_column(location: Location) -> (u32, u32) {

@@ -13,6 +13,7 @@ pub struct ObjectPlaces {
     pub(super) services: BTreeMap<Arc<str>, Place>,
     pub(super) policies: BTreeMap<Arc<str>, Place>,
     pub(super) checks: BTreeMap<Arc<str>, Place>,
+    /// By the policy's id, then by what it names.
     references: BTreeMap<PolicyId, BTreeMap<String, Place>>,
 }
 
@@ -37,8 +38,9 @@ impl ObjectPlaces {
         self.checks.get(id.as_str())
     }
 
-    /// Where a policy first names `entity`, by id or name without the `@`.
+    /// Where a policy first names `entity`, by id or name, with or without the `@`.
     pub fn reference(&self, policy: &PolicyId, entity: &str) -> Option<&Place> {
+        let entity = entity.strip_prefix('@').unwrap_or(entity);
         self.references.get(policy)?.get(entity)
     }
 

@@ -1,5 +1,7 @@
 //! The decision and what it stands on: verdict hit and miss, snapshot compile, posture intake.
 
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench that cannot be set up should stop")]
+
 mod world;
 
 use std::hint::black_box;

@@ -18,7 +18,7 @@ use postern::posture::version::{VersionRange, VersionReading};
 use postern::posture::{Fact, Posture};
 
 /// The instant everything happens at.
-pub const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
 /// Groups that identities, services and policies are spread over: `policies / GROUPS` policies lead to each service.
 const GROUPS: usize = 1000;
@@ -28,7 +28,7 @@ fn meta() -> Meta {
 }
 
 /// `identities` x `services` x `policies` with five checks a policy.
-pub fn objects(identities: usize, services: usize, policies: usize) -> Objects {
+pub(crate) fn objects(identities: usize, services: usize, policies: usize) -> Objects {
     let mut objects = Objects::default();
     for n in 0..identities {
         let id = IdentityId::new(format!("identity-{n:07}"));
@@ -135,12 +135,12 @@ fn predicates() -> Vec<(&'static str, Predicate)> {
 }
 
 /// A posture that passes every check.
-pub fn healthy() -> Posture {
+pub(crate) fn healthy() -> Posture {
     posture("6.1.0")
 }
 
 /// A posture that fails the OS check.
-pub fn outdated() -> Posture {
+pub(crate) fn outdated() -> Posture {
     posture("5.10.0")
 }
 
@@ -167,7 +167,7 @@ fn posture(version: &str) -> Posture {
 }
 
 /// A report of about 1 KB, as a client sends it.
-pub fn report() -> Report {
+pub(crate) fn report() -> Report {
     let observation = |seen| Observation { asked_by: None, seen };
     let process = |n: usize| {
         observation(Seen::Process(Process {

@@ -1,5 +1,7 @@
 //! Configuration as an operator meets it: files in, settings or findings out.
 
+#![cfg(test)]
+
 #[cfg(test)]
 mod environment;
 #[cfg(test)]

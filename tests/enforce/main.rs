@@ -1,5 +1,7 @@
 //! Live state: verdicts that follow posture, policy and time; reports that are durable; failures that are kept.
 
+#![cfg(test)]
+
 #[path = "../domain/objects.rs"]
 mod objects;
 

@@ -1,5 +1,7 @@
 //! Certificates over real sockets: who gets in, who no longer does, and what a reload changes.
 
+#![cfg(test)]
+
 #[cfg(test)]
 mod admission;
 #[cfg(test)]

@@ -53,7 +53,7 @@ fn decisions(criterion: &mut Criterion) {
     );
     enforcer.publish_files(world::objects(IDENTITIES, SERVICES, POLICIES)).expect("the policy compiles");
     let published = Arc::clone(&enforcer.published());
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
 
     let mut group = criterion.benchmark_group("decision");
     let service = published.snapshot().route("service-7.bench.example", "/").expect("a service");

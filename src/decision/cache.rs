@@ -1,6 +1,5 @@
 //! Verdicts kept beside an identity, valid for one snapshot, one posture revision and a span of time.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -36,7 +35,8 @@ pub struct VerdictCache {
 #[derive(Debug)]
 struct Table {
     basis: Basis,
-    verdicts: HashMap<ServiceIndex, Verdict>,
+    /// Sorted by service: tables are small, and a search in them costs less than hashing.
+    verdicts: Vec<(ServiceIndex, Verdict)>,
 }
 
 impl VerdictCache {
@@ -44,7 +44,9 @@ impl VerdictCache {
     pub fn find(&self, basis: Basis, service: ServiceIndex, now: Timestamp) -> Option<Verdict> {
         let table = self.table.load();
         let table = table.as_ref().filter(|table| table.basis == basis)?;
-        table.verdicts.get(&service).filter(|verdict| now < valid_until(verdict)).cloned()
+        let place = table.verdicts.binary_search_by_key(&service, |(known, _)| *known).ok()?;
+        let (_, verdict) = table.verdicts.get(place)?;
+        (now < valid_until(verdict)).then(|| verdict.clone())
     }
 
     /// Keeps a verdict. A table of another basis is forgotten; a full one starts afresh.
@@ -54,9 +56,16 @@ impl VerdictCache {
             Some(table) if table.basis == basis && table.verdicts.len() < limits::VERDICTS_PER_IDENTITY_MAX => {
                 table.verdicts.clone()
             }
-            _ => HashMap::new(),
+            _ => Vec::new(),
         };
-        verdicts.insert(service, verdict);
+        match verdicts.binary_search_by_key(&service, |(known, _)| *known) {
+            Ok(place) => {
+                if let Some(entry) = verdicts.get_mut(place) {
+                    entry.1 = verdict;
+                }
+            }
+            Err(place) => verdicts.insert(place, (service, verdict)),
+        }
         self.table.store(Some(Arc::new(Table { basis, verdicts })));
     }
 }

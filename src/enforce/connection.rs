@@ -100,9 +100,7 @@ impl Connection {
         self.resolved.load()
     }
 
-    pub(super) fn resolve(&self, resolved: Resolved) -> Arc<Resolved> {
-        let resolved = Arc::new(resolved);
-        self.resolved.store(Some(Arc::clone(&resolved)));
-        resolved
+    pub(super) fn resolve(&self, resolved: Resolved) {
+        self.resolved.store(Some(Arc::new(resolved)));
     }
 }

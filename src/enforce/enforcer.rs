@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::clock::{SharedClock, Stopwatch, Timestamp};
 use crate::decision::cache::Basis;
-use crate::decision::{DenialReason, Failure, Verdict, engine};
+use crate::decision::{Denial, DenialReason, Failure, Verdict, engine};
 use crate::id::IdentityId;
 use crate::limits;
 use crate::policy::compile::{CompileError, compile};
@@ -162,7 +162,13 @@ fn merged(sources: &Sources) -> Objects {
 impl Enforcer {
     /// Whose connection this is, trust included. Asked at admission and again with each request.
     pub fn identify(&self, published: &Published, connection: &Connection) -> Result<Arc<Device>, DenialReason> {
-        self.resolve(published, connection, self.clock.now())?.device.clone()
+        trusted(connection, self.clock.now())?;
+        if let Some(resolved) = connection.resolved().as_ref()
+            && resolved.generation == published.snapshot().generation()
+        {
+            return resolved.device.clone();
+        }
+        self.resolve(published, connection)
     }
 
     /// Whether the connection may come in at all: somebody known and trusted who can reach at least one service.
@@ -191,14 +197,10 @@ impl Enforcer {
     /// The certificate's trust, the identity it belongs to and the posture are looked at every time; a verdict is taken from
     /// the cache while all three and the time allow it. A hit takes no lock and allocates nothing.
     pub fn decide(&self, published: &Published, connection: &Connection, service: ServiceIndex) -> Verdict {
-        let started = Stopwatch::start();
         let now = self.clock.now();
-        let verdict = match self.resolve(published, connection, now) {
-            Ok(resolved) => match &resolved.device {
-                Ok(device) => self.verdict(published.snapshot(), device, service, now),
-                Err(reason) => Err(self.unasked(published, *reason, service)),
-            },
-            Err(reason) => Err(self.unasked(published, reason, service)),
+        let verdict = match self.judge(published, connection, service, now) {
+            Ok(verdict) => verdict,
+            Err(reason) => Err(unasked(published, reason, service)),
         };
         if let Some(counters) = published.counters(service) {
             match &verdict {
@@ -206,8 +208,23 @@ impl Enforcer {
                 Err(denial) => counters.deny(denial.reason),
             }
         }
-        self.metrics.decision_seconds.observe(started.seconds());
         verdict
+    }
+
+    fn judge(
+        &self,
+        published: &Published,
+        connection: &Connection,
+        service: ServiceIndex,
+        now: Timestamp,
+    ) -> Result<Verdict, DenialReason> {
+        trusted(connection, now)?;
+        let verdict = |device: &Device| self.verdict(published.snapshot(), device, service, now);
+        let resolved = connection.resolved();
+        match resolved.as_ref().filter(|resolved| resolved.generation == published.snapshot().generation()) {
+            Some(resolved) => resolved.device.as_deref().map(verdict).map_err(|reason| *reason),
+            None => self.resolve(published, connection).map(|device| verdict(&device)),
+        }
     }
 
     /// The verdict for a device, from the cache or by evaluation. Re-decisions of live work ask this too.
@@ -222,47 +239,29 @@ impl Enforcer {
         if let Some(newest) = known.posture.newest_fact() {
             self.metrics.posture_age_seconds.observe(now.since(newest).as_secs_f64());
         }
+        let took = Stopwatch::start();
         let decision = engine::decide(snapshot, device.identity(), service, &known.posture, now);
+        self.metrics.decision_seconds.observe(took.seconds());
         let verdict: Verdict = decision.map(Arc::new).map_err(Arc::new);
         device.verdicts.store(basis, service, verdict.clone());
         verdict
     }
 
-    /// A denial for which no posture was asked.
-    fn unasked(
-        &self,
-        published: &Published,
-        reason: DenialReason,
-        service: ServiceIndex,
-    ) -> Arc<crate::decision::Denial> {
-        let service = published.snapshot().service(service).map(|service| service.id.clone());
-        Arc::new(engine::refusal(published.snapshot(), reason, None, service))
-    }
-
-    fn resolve(
-        &self,
-        published: &Published,
-        connection: &Connection,
-        now: Timestamp,
-    ) -> Result<Arc<Resolved>, DenialReason> {
-        let credential = connection.credential().ok_or(DenialReason::NoIdentity)?;
-        credential.recheck(now)?;
+    /// Looks up whose the connection is, and leaves that with it for the requests to come.
+    fn resolve(&self, published: &Published, connection: &Connection) -> Result<Arc<Device>, DenialReason> {
+        let names = connection.credential().ok_or(DenialReason::NoIdentity)?.names();
         let snapshot = published.snapshot();
-        if let Some(resolved) = connection.resolved().as_ref()
-            && resolved.generation == snapshot.generation()
-        {
-            return Ok(Arc::clone(resolved));
-        }
         let device = if !snapshot.is_loaded() {
             Err(DenialReason::NoSnapshot)
         } else {
-            match snapshot.identify(credential.names()) {
+            match snapshot.identify(names) {
                 None => Err(DenialReason::UnknownIdentity),
                 Some(identity) if identity.disabled => Err(DenialReason::IdentityDisabled),
                 Some(identity) => Ok(self.device_of(&identity.id)),
             }
         };
-        Ok(connection.resolve(Resolved { generation: snapshot.generation(), device }))
+        connection.resolve(Resolved { generation: snapshot.generation(), device: device.clone() });
+        device
     }
 
     /// The device of an identity of the snapshot; made when first seen.
@@ -276,6 +275,17 @@ impl Enforcer {
             .or_insert_with(|| Arc::new(Device::new(identity.clone(), Posture::default())));
         Arc::clone(&device)
     }
+}
+
+/// Whether the connection has a certificate that is trusted now.
+fn trusted(connection: &Connection, now: Timestamp) -> Result<(), DenialReason> {
+    connection.credential().ok_or(DenialReason::NoIdentity)?.recheck(now)
+}
+
+/// A denial for which no posture was asked.
+fn unasked(published: &Published, reason: DenialReason, service: ServiceIndex) -> Arc<Denial> {
+    let service = published.snapshot().service(service).map(|service| service.id.clone());
+    Arc::new(engine::refusal(published.snapshot(), reason, None, service))
 }
 
 /// Posture and failures.

@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::snapshot::ServiceIndex;
 
 /// The routing table of a snapshot.
+///
+/// Hashed fast rather than against flooding: operators choose the keys, clients only look them up.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     /// Exact host names.
-    exact: HashMap<Box<str>, Prefixes>,
+    exact: HashMap<Box<str>, Prefixes, RandomState>,
     /// `suffix` of `*.suffix`.
-    wildcard: HashMap<Box<str>, Prefixes>,
+    wildcard: HashMap<Box<str>, Prefixes, RandomState>,
 }
 
 /// Path prefixes of one host, longest first.

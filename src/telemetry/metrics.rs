@@ -25,7 +25,7 @@ pub struct Metrics {
     reload_seconds: HistogramVec,
     reload_successful: IntGaugeVec,
     reload_success_timestamp: IntGaugeVec,
-    /// Time taken to decide one request, cached or not.
+    /// Time taken to evaluate one decision that no cached verdict answered; measuring a hit would cost more than the hit.
     pub decision_seconds: Histogram,
     /// Verdicts answered from the cache.
     pub verdict_cache_hits: IntCounter,
@@ -173,7 +173,7 @@ impl Metrics {
             )?,
             decision_seconds: register.histogram(
                 "postern_decision_seconds",
-                "Time taken to decide one request, from the cache or by evaluation.",
+                "Time taken to evaluate one decision that no cached verdict answered.",
                 &[50e-9, 100e-9, 250e-9, 500e-9, 1e-6, 2.5e-6, 5e-6, 10e-6, 25e-6, 50e-6, 100e-6, 1e-3, 10e-3],
             )?,
             verdict_cache_hits: register

@@ -16,6 +16,10 @@ pub const FACT_TEXT_BYTES_MAX: usize = 4096;
 pub const SIGNERS_PER_PROCESS_MAX: usize = 64;
 /// Most moments looked ahead to for the one at which a check's answer changes; past it the check is simply asked again earlier.
 pub const ASSESSMENT_STEPS_MAX: usize = 64;
+/// Most entries of one list in a body in OpenZiti's language.
+pub const LIST_ENTRIES_MAX: usize = 4096;
+/// Most role attributes, and most tags, of one object.
+pub const ATTRIBUTES_PER_OBJECT_MAX: usize = 256;
 /// Failures kept for each identity; the oldest goes first.
 pub const FAILURES_PER_IDENTITY_MAX: usize = 50;
 /// Most verdicts cached beside one identity; past it the cache starts afresh.

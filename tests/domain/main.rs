@@ -5,5 +5,7 @@
 mod decision;
 mod devices;
 mod objects;
+mod openziti;
 mod policy;
 mod posture;
+mod vectors;

@@ -1,1 +1,91 @@
-//! OpenZiti posture checks, reports, records and envelopes.
+//! OpenZiti's language: posture checks, responses and queries, diagnostics, envelopes and errors (`openziti.md`).
+//!
+//! Pure functions, values in and values out: bodies are read into the domain's types with errors that name the field, and the
+//! domain's types are shown as structures that serialise to OpenZiti's JSON. Members of our own (`maxAge`, `remediation`,
+//! `versionReading`, `reasonCode`, …) are additions that OpenZiti's clients pass over; nothing they know changes its meaning.
+
+mod envelope;
+mod error;
+mod failed_request;
+mod identity;
+mod members;
+mod paging;
+mod posture_check;
+mod posture_data;
+mod posture_query;
+mod posture_response;
+mod service;
+mod service_policy;
+
+pub use envelope::{Created, Detail, Links, List, created, detail, empty, list};
+pub use error::{ApiError, ErrorCode, ErrorEnvelope, FieldError};
+pub use failed_request::{FailedServiceRequest, failed_service_request};
+pub use identity::{Activity, IdentityDetail, identity};
+pub use paging::{Page, Pagination, Paging};
+pub use posture_check::{
+    PostureCheckDetail, TypeId, create_posture_check, patch_posture_check, posture_check, replace_posture_check,
+};
+pub use posture_data::{PostureData, posture_data};
+pub use posture_query::{PostureQueries, PostureQuery, posture_query};
+pub use posture_response::{
+    PostureResponse, PromptedService, posture_response_envelope, read_posture_response, read_posture_responses,
+};
+pub use service::{ServiceDetail, service};
+pub use service_policy::{RoleNames, ServicePolicyDetail, service_policy};
+
+/// Fields that lists of one kind can be filtered by, as their `meta` tells.
+pub mod filterable {
+    /// Of identities.
+    pub const IDENTITIES: &[&str] = &[
+        "createdAt",
+        "disabled",
+        "id",
+        "isAdmin",
+        "isDefaultAdmin",
+        "isSystem",
+        "name",
+        "roleAttributes",
+        "tags",
+        "type",
+        "updatedAt",
+    ];
+    /// Of services.
+    pub const SERVICES: &[&str] = &[
+        "createdAt",
+        "encryptionRequired",
+        "id",
+        "isSystem",
+        "name",
+        "roleAttributes",
+        "tags",
+        "terminatorStrategy",
+        "updatedAt",
+    ];
+    /// Of service policies.
+    pub const SERVICE_POLICIES: &[&str] = &[
+        "createdAt",
+        "id",
+        "identityRoles",
+        "isSystem",
+        "name",
+        "postureCheckRoles",
+        "semantic",
+        "serviceRoles",
+        "tags",
+        "type",
+        "updatedAt",
+    ];
+    /// Of posture checks.
+    pub const POSTURE_CHECKS: &[&str] = &[
+        "createdAt",
+        "id",
+        "isSystem",
+        "name",
+        "promptOnUnlock",
+        "promptOnWake",
+        "roleAttributes",
+        "tags",
+        "typeId",
+        "updatedAt",
+    ];
+}

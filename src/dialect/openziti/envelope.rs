@@ -1,0 +1,122 @@
+//! What replies are wrapped in (`openziti.md` 5.1), and what every entity in them has.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::paging::{Page, Pagination};
+use crate::clock::Timestamp;
+use crate::policy::objects::Meta;
+
+/// A reply with one thing, or with a list that has no pages.
+#[derive(Clone, Debug, Serialize)]
+pub struct Detail<T> {
+    data: T,
+    meta: Map<String, Value>,
+}
+
+/// Wraps one thing.
+pub fn detail<T: Serialize>(data: T) -> Detail<T> {
+    Detail { data, meta: Map::new() }
+}
+
+/// The reply to a change: nothing to show.
+pub fn empty() -> Detail<Map<String, Value>> {
+    detail(Map::new())
+}
+
+/// A reply with one page of a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct List<T> {
+    data: Vec<T>,
+    meta: ListMeta,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListMeta {
+    filterable_fields: &'static [&'static str],
+    pagination: Pagination,
+}
+
+/// Wraps a page; `filterable` names the fields the whole list could be filtered by.
+pub fn list<T: Serialize>(page: Page<T>, filterable: &'static [&'static str]) -> List<T> {
+    let Page { items, pagination } = page;
+    List { data: items, meta: ListMeta { filterable_fields: filterable, pagination } }
+}
+
+/// What a reply to a creation tells: the new id and where it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Created {
+    #[serde(rename = "_links")]
+    links: Links,
+    id: String,
+}
+
+/// The reply to a creation in a collection such as `posture-checks`.
+pub fn created(collection: &str, id: &str) -> Detail<Created> {
+    detail(Created { links: Links::own(collection, id), id: id.to_owned() })
+}
+
+/// Where an entity and its neighbours are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Links(BTreeMap<&'static str, Link>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Link {
+    href: String,
+}
+
+impl Links {
+    /// Only the entity itself.
+    pub(super) fn own(collection: &str, id: &str) -> Self {
+        Links(BTreeMap::from([("self", Link { href: format!("./{collection}/{id}") })]))
+    }
+
+    /// Also a collection of the entity's own.
+    #[must_use]
+    pub(super) fn and(mut self, collection: &str, id: &str, name: &'static str) -> Self {
+        self.0.insert(name, Link { href: format!("./{collection}/{id}/{name}") });
+        self
+    }
+}
+
+/// The members every entity has.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Entity<'a> {
+    id: &'a str,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    #[serde(rename = "_links")]
+    links: Links,
+    tags: &'a Map<String, Value>,
+}
+
+impl<'a> Entity<'a> {
+    pub(super) fn new(id: &'a str, meta: &'a Meta, links: Links) -> Self {
+        Entity { id, created_at: meta.created_at, updated_at: meta.updated_at, links, tags: &meta.tags }
+    }
+
+    pub(super) fn updated_at(&mut self, at: Timestamp) {
+        self.updated_at = at;
+    }
+}
+
+/// A pointer to another entity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct EntityRef {
+    #[serde(rename = "_links")]
+    links: Links,
+    entity: &'static str,
+    id: &'static str,
+    name: &'static str,
+}
+
+impl EntityRef {
+    pub(super) fn new(collection: &'static str, id: &'static str, name: &'static str) -> Self {
+        EntityRef { links: Links::own(collection, id), entity: collection, id, name }
+    }
+}

@@ -1,0 +1,119 @@
+//! Identities, shown.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::envelope::{Entity, EntityRef, Links};
+use super::posture_data::SdkInfo;
+use crate::policy::Subject;
+use crate::policy::objects::Identity;
+use crate::posture::Posture;
+
+/// An identity as lists and details show it. What OpenZiti knows and a reverse proxy does not (enrolments, hosting) is there with
+/// the value that says so.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IdentityDetail<'a> {
+    #[serde(flatten)]
+    entity: Entity<'a>,
+    name: &'a str,
+    #[serde(rename = "type")]
+    identity_type: EntityRef,
+    type_id: &'static str,
+    role_attributes: &'a [Arc<str>],
+    disabled: bool,
+    is_admin: bool,
+    is_default_admin: bool,
+    is_mfa_enabled: bool,
+    has_api_session: bool,
+    has_edge_router_connection: bool,
+    edge_router_connection_status: &'static str,
+    env_info: EnvInfo<'a>,
+    sdk_info: SdkInfo<'a>,
+    auth_policy_id: &'static str,
+    auth_policy: EntityRef,
+    authenticators: Map<String, Value>,
+    enrollment: Map<String, Value>,
+    external_id: Option<&'static str>,
+    permissions: [&'static str; 0],
+    default_hosting_cost: u16,
+    default_hosting_precedence: &'static str,
+    service_hosting_costs: Map<String, Value>,
+    service_hosting_precedences: Map<String, Value>,
+    /// Certificate names that are this identity; an addition of ours.
+    subjects: &'a [Subject],
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EnvInfo<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    os: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    os_version: Option<&'a str>,
+}
+
+/// What is known of an identity beside what operators wrote.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Activity<'a> {
+    /// Whether it has a connection now.
+    pub connected: bool,
+    /// Its device's posture.
+    pub posture: Option<&'a Posture>,
+}
+
+/// Shows an identity.
+pub fn identity(identity: &Identity) -> IdentityDetail<'_> {
+    let id = identity.id.as_str();
+    let links = Links::own("identities", id).and("identities", id, "posture-data").and(
+        "identities",
+        id,
+        "failed-service-requests",
+    );
+    IdentityDetail {
+        entity: Entity::new(id, &identity.meta, links),
+        name: &identity.name,
+        identity_type: EntityRef::new("identity-types", "Default", "Default"),
+        type_id: "Default",
+        role_attributes: &identity.role_attributes,
+        disabled: identity.disabled,
+        is_admin: false,
+        is_default_admin: false,
+        is_mfa_enabled: false,
+        has_api_session: false,
+        has_edge_router_connection: false,
+        edge_router_connection_status: "offline",
+        env_info: EnvInfo::default(),
+        sdk_info: SdkInfo::default(),
+        auth_policy_id: "default",
+        auth_policy: EntityRef::new("auth-policies", "default", "Default"),
+        authenticators: Map::new(),
+        enrollment: Map::new(),
+        external_id: None,
+        permissions: [],
+        default_hosting_cost: 0,
+        default_hosting_precedence: "default",
+        service_hosting_costs: Map::new(),
+        service_hosting_precedences: Map::new(),
+        subjects: &identity.subjects,
+    }
+}
+
+impl<'a> IdentityDetail<'a> {
+    /// The same identity with what it is doing.
+    #[must_use]
+    pub fn with_activity(mut self, activity: Activity<'a>) -> Self {
+        self.has_api_session = activity.connected;
+        self.has_edge_router_connection = activity.connected;
+        self.edge_router_connection_status = if activity.connected { "online" } else { "offline" };
+        if let Some(posture) = activity.posture {
+            let os = posture.os.as_ref().map(|fact| &fact.value);
+            self.env_info = EnvInfo { os: os.map(|os| os.name.as_str()), os_version: os.map(|os| os.version.as_str()) };
+            self.sdk_info = posture.sdk.as_ref().map(SdkInfo::of).unwrap_or_default();
+            self.is_mfa_enabled = posture.mfa.passed_at.is_some();
+        }
+        self
+    }
+}

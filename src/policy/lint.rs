@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::limits;
+use crate::posture::check::Predicate;
+use crate::posture::version::Trap;
 
 use super::objects::{Origin, PolicyType};
 use super::roles::Role;
@@ -64,6 +66,14 @@ pub enum Suspicion {
     /// An identity without certificate names.
     #[error("it has no subjects, so no certificate is recognised as it")]
     NoSubjects,
+    /// A version range reads differently from how it looks.
+    #[error("version range `{range}`: {trap}")]
+    VersionRange {
+        /// The range as written.
+        range: String,
+        /// What it really means.
+        trap: Trap,
+    },
     /// There was more to look at than is looked at.
     #[error("there is more to look at than is looked at in one pass; the list of findings is incomplete")]
     Incomplete,
@@ -74,6 +84,7 @@ pub fn lint(snapshot: &Snapshot) -> Vec<Finding> {
     let mut linter = Linter { snapshot, findings: Vec::new(), comparisons: 0, incomplete: false };
     linter.dangling();
     linter.unreachable();
+    linter.version_ranges();
     linter.bypasses();
     linter.finish()
 }
@@ -178,6 +189,20 @@ impl Linter<'_> {
                 Search::Nobody => self.find_in_policy(policy, Suspicion::Unreachable("identity")),
                 Search::Found(_) => {}
                 Search::GaveUp => self.incomplete = true,
+            }
+        }
+    }
+
+    /// Ranges that OpenZiti's grammar accepts and that do not mean what they say.
+    fn version_ranges(&mut self) {
+        for check in self.snapshot.objects().checks.values() {
+            let Predicate::Os(rule) = &check.check.predicate else { continue };
+            for range in rule.systems.iter().flat_map(|system| &system.versions) {
+                for trap in range.warnings() {
+                    let suspicion = Suspicion::VersionRange { range: range.as_str().to_owned(), trap };
+                    let (id, name) = (check.check.id.as_str(), &check.check.name);
+                    self.find("posture check", id, name, &check.meta.origin, suspicion);
+                }
             }
         }
     }

@@ -9,6 +9,10 @@ use postern::policy::expression::Expression;
 use postern::policy::lint::{Suspicion, lint};
 use postern::policy::objects::PolicyType;
 use postern::policy::roles::{Role, Semantic};
+use postern::posture::Platform;
+use postern::posture::check::os::{OsRequirement, OsRule};
+use postern::posture::check::{Check, Predicate};
+use postern::posture::version::{VersionRange, VersionReading};
 use proptest::prelude::*;
 
 use crate::objects::{World, check, identity, policy, service};
@@ -205,4 +209,19 @@ fn the_same_objects_have_no_findings_when_nothing_is_wrong() {
     world.add_check(check("c", "c", &[]));
     world.add_policy(policy("p", Semantic::AnyOf, roles(&["#all"]), roles(&["#all"]), roles(&["#all"])));
     assert_eq!(lint(&compile(world.objects, 1).unwrap()), vec![]);
+}
+
+#[test]
+fn a_range_that_reads_differently_from_how_it_looks_is_pointed_out() {
+    let mut world = World::default();
+    let mut system = check("os", "os", &[]);
+    let range = VersionRange::try_from("!=1.2.x".to_owned()).unwrap();
+    let predicate = Predicate::Os(OsRule {
+        systems: vec![OsRequirement { platform: Platform::Linux, versions: vec![range] }],
+        version_reading: VersionReading::Strict,
+    });
+    system.check = Arc::new(Check { predicate, ..Check::clone(&system.check) });
+    world.add_check(system);
+    let findings = lint(&compile(world.objects, 1).unwrap());
+    assert!(matches!(&findings[..], [only] if matches!(only.suspicion, Suspicion::VersionRange { .. })), "{findings:?}");
 }

@@ -37,6 +37,51 @@ pub const METRIC_CHECKS_MAX: usize = 1000;
 /// Devices kept in memory after their identity left the policy.
 pub const DEPARTED_DEVICES_MAX: usize = 10_000;
 
+/// Most header fields of one request.
+pub const REQUEST_FIELDS_MAX: usize = 128;
+/// Longest head of one request (target and header fields), in bytes.
+pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Longest request target, in bytes.
+pub const REQUEST_TARGET_BYTES_MAX: usize = 16 * 1024;
+/// Longest request id that is taken over from a client, in bytes.
+pub const CLIENT_REQUEST_ID_BYTES_MAX: usize = 128;
+/// Most failing checks listed in one refusal.
+pub const REFUSAL_CHECKS_MAX: usize = 64;
+/// Longest gRPC status message, in bytes before encoding.
+pub const GRPC_MESSAGE_BYTES_MAX: usize = 1024;
+/// Client connections one gateway listener keeps open; more wait in the system's queue.
+pub const GATEWAY_CONNECTIONS_MAX: usize = 65_536;
+/// Longest wait for a client to finish its TLS handshake.
+pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long a listener pauses after an accept failed, so that a shortage does not turn into a busy loop.
+pub const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// How long an idle client connection is kept for its next request.
+pub const CLIENT_IDLE_WAIT_MAX: Duration = Duration::from_secs(75);
+/// Longest wait for a client to take the next bytes of a response.
+pub const CLIENT_WRITE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long the body of a refused request is read and thrown away, so that the refusal reaches its sender.
+pub const REFUSED_BODY_DRAIN_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Requests in progress on one HTTP/2 connection of a client.
+pub const CLIENT_STREAMS_MAX: u32 = 128;
+/// Requests in progress on one HTTP/2 connection to an upstream.
+pub const UPSTREAM_STREAMS_MAX: usize = 128;
+/// Idle connections kept to all upstreams together.
+pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 1024;
+/// Addresses used of one upstream's name.
+pub const UPSTREAM_ADDRESSES_MAX: usize = 8;
+/// How often an upstream's name is looked up again.
+pub const UPSTREAM_RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How soon a failed look-up is tried again.
+pub const UPSTREAM_RESOLVE_RETRY: Duration = Duration::from_secs(2);
+/// Longest wait for one look-up of an upstream's name.
+pub const UPSTREAM_RESOLVE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Shortest time between two health checks of one upstream.
+pub const HEALTH_CHECK_INTERVAL_MIN: Duration = Duration::from_millis(10);
+/// Slots of a weighted round-robin table; larger sums of weights are scaled down.
+pub const ROUND_ROBIN_SLOTS_MAX: usize = 1024;
+/// Most attempts to connect for one request, over all upstreams and addresses.
+pub const UPSTREAM_ATTEMPTS_MAX: usize = 32;
+
 /// Longest key of a stored record, in bytes.
 pub const STORE_KEY_BYTES_MAX: usize = 1024;
 /// Longest value of a stored record, in bytes: the posture of one identity, with room to grow.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use crate::policy::snapshot::{ServiceIndex, Snapshot};
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::DecisionCounters;
+use crate::telemetry::metrics::{DecisionCounters, UpstreamMetrics};
 
 /// A snapshot as it is in force.
 #[derive(Debug)]
 pub struct Published {
     snapshot: Snapshot,
     counters: Vec<DecisionCounters>,
+    upstreams: Vec<Arc<UpstreamMetrics>>,
 }
 
 impl Published {
@@ -21,7 +22,12 @@ impl Published {
             .enumerate()
             .map(|(position, service)| metrics.decision_counters(position, &service.name))
             .collect();
-        Arc::new(Published { snapshot, counters })
+        let upstreams = snapshot
+            .services()
+            .enumerate()
+            .map(|(position, service)| Arc::new(metrics.upstream(position, &service.name)))
+            .collect();
+        Arc::new(Published { snapshot, counters, upstreams })
     }
 
     /// The snapshot.
@@ -32,5 +38,10 @@ impl Published {
     /// The decision counters of one of the snapshot's services.
     pub fn counters(&self, service: ServiceIndex) -> Option<&DecisionCounters> {
         self.counters.get(service.position())
+    }
+
+    /// The upstream metrics of one of the snapshot's services.
+    pub fn upstream(&self, service: ServiceIndex) -> Option<&Arc<UpstreamMetrics>> {
+        self.upstreams.get(service.position())
     }
 }

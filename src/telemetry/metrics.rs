@@ -87,6 +87,23 @@ impl UpstreamMetrics {
     }
 }
 
+/// Counts something as live for as long as it exists.
+#[derive(Debug)]
+pub struct Live(IntGauge);
+
+impl Live {
+    fn begin(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Live(gauge.clone())
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Label value for services past [`limits::METRIC_SERVICES_MAX`].
 const OTHER: &str = "_other";
 
@@ -242,6 +259,16 @@ impl Metrics {
     /// Counts a finished handshake.
     pub fn handshake(&self, listener: &str, result: &str) {
         self.handshakes.with_label_values(&[listener, result]).inc();
+    }
+
+    /// Counts a client connection as open until the value returned is dropped.
+    pub fn live_connection(&self) -> Live {
+        Live::begin(&self.live_connections)
+    }
+
+    /// Counts a request as in flight until the value returned is dropped.
+    pub fn live_request(&self) -> Live {
+        Live::begin(&self.live_requests)
     }
 
     /// Counts a connection closed at admission.

@@ -4,7 +4,7 @@
 //! full handshake with a bad certificate there is nothing to describe: rustls has already sent the alert.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use pingora::listeners::TlsAccept;
@@ -23,6 +23,7 @@ use crate::decision::DenialReason;
 pub struct TlsPeer {
     identity: Result<Arc<VerifiedIdentity>, NoIdentity>,
     server_name: Option<Arc<str>>,
+    attachment: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl TlsPeer {
@@ -36,6 +37,16 @@ impl TlsPeer {
     /// The server name the client asked for, in lower case.
     pub fn server_name(&self) -> Option<&Arc<str>> {
         self.server_name.as_ref()
+    }
+
+    /// What was attached to the connection, or `value` from now on. Requests find it again with [`TlsPeer::attached`].
+    pub fn attach<T: Send + Sync + 'static>(&self, value: impl FnOnce() -> Arc<T>) -> Option<Arc<T>> {
+        Arc::clone(self.attachment.get_or_init(|| value())).downcast().ok()
+    }
+
+    /// What was attached to the connection, if it is a `T`.
+    pub fn attached<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.attachment.get()?).downcast().ok()
     }
 }
 
@@ -125,7 +136,7 @@ impl HandshakeInspector {
 
     fn peer(&self, chain: Option<&[CertificateDer<'_>]>, server_name: Option<&str>) -> TlsPeer {
         let server_name = server_name.map(|name| name.to_ascii_lowercase().into());
-        TlsPeer { identity: self.identity(chain.unwrap_or_default()), server_name }
+        TlsPeer { identity: self.identity(chain.unwrap_or_default()), server_name, attachment: OnceLock::new() }
     }
 
     fn identity(&self, chain: &[CertificateDer<'_>]) -> Result<Arc<VerifiedIdentity>, NoIdentity> {

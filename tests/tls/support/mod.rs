@@ -1,5 +1,6 @@
 //! What the tests share: a throw-away CA, a gate on a real socket, and a client.
 
+#[path = "../../support/authority.rs"]
 mod authority;
 mod client;
 mod gate;

@@ -1,0 +1,228 @@
+//! The gate: who may come in at all, decided once for each connection before any byte of HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pingora::apps::ServerApp;
+use pingora::protocols::Stream;
+use pingora::protocols::http::v2::server::default_h2_options;
+use pingora::server::ShutdownWatch;
+use pingora::server::configuration::ServerConf;
+use pingora_proxy::{HttpProxy, http_proxy};
+
+use super::enforced::{Enforced, GatedProxy};
+use super::headers::{ConnectionClaims, ForwardedCertificate};
+use super::request_id::RequestId;
+use crate::config::{self, Network};
+use crate::decision::{DenialReason, Failure};
+use crate::enforce::{Connection, Enforcer};
+use crate::limits::CLIENT_STREAMS_MAX;
+use crate::telemetry::Metrics;
+use crate::tls::{CredentialFactory, TlsPeer};
+
+/// Enforcement for Pingora applications: wraps a proxy so that every connection and every request is decided first.
+#[derive(Debug)]
+pub struct Gate {
+    enforcer: Arc<Enforcer>,
+    credentials: CredentialFactory,
+    options: GateOptions,
+}
+
+/// What an operator may choose about the gate's dealings with header fields.
+#[derive(Clone, Debug)]
+pub struct GateOptions {
+    /// Proxies in front of this one: their `X-Forwarded-For` is added to instead of replaced.
+    pub trusted: Vec<Network>,
+    /// Whether a plain and short `X-Request-Id` of a trusted proxy is taken over.
+    pub accept_request_ids: bool,
+    /// Which parts of the client's certificate upstreams are told; `None` tells nothing of it.
+    pub client_certificate: Option<ForwardedCertificate>,
+}
+
+impl Default for GateOptions {
+    /// Trusts nobody, and tells upstreams the usual about certificates.
+    fn default() -> Self {
+        let client_certificate = Some(ForwardedCertificate::default());
+        GateOptions { trusted: Vec::new(), accept_request_ids: false, client_certificate }
+    }
+}
+
+impl From<&config::Proxy> for GateOptions {
+    fn from(settings: &config::Proxy) -> Self {
+        GateOptions {
+            trusted: settings.forwarded.trusted.clone(),
+            accept_request_ids: settings.request_ids == config::RequestIds::AcceptFromTrusted,
+            client_certificate: settings.forwarded.client_certificate.then(ForwardedCertificate::default),
+        }
+    }
+}
+
+impl GateOptions {
+    pub(super) fn trusts(&self, peer: Option<SocketAddr>) -> bool {
+        peer.is_some_and(|peer| self.trusted.iter().any(|network| network.contains(peer.ip())))
+    }
+}
+
+impl Gate {
+    /// A gate that decides by `enforcer` and reads client certificates by the rules of `credentials`.
+    pub fn new(enforcer: Arc<Enforcer>, credentials: CredentialFactory, options: GateOptions) -> Arc<Self> {
+        Arc::new(Gate { enforcer, credentials, options })
+    }
+
+    /// Puts an HTTP proxy behind the gate. The result is an application for a Pingora service whose listener uses the
+    /// gateway's TLS settings; on any other listener nobody has an identity, and nobody comes in.
+    pub fn protect<P>(
+        self: &Arc<Self>,
+        proxy: P,
+        configuration: &Arc<ServerConf>,
+    ) -> ConnectionGate<HttpProxy<Enforced<P>>>
+    where
+        P: GatedProxy + Send + Sync + 'static,
+        P::CTX: Send + Sync,
+    {
+        let mut app = http_proxy(configuration, Enforced::new(Arc::clone(self), proxy));
+        let mut h2_options = default_h2_options();
+        h2_options.max_concurrent_streams(CLIENT_STREAMS_MAX);
+        app.h2_options = Some(h2_options);
+        ConnectionGate { gate: Arc::clone(self), app: Arc::new(app) }
+    }
+
+    /// The enforcer that decides.
+    pub fn enforcer(&self) -> &Arc<Enforcer> {
+        &self.enforcer
+    }
+
+    pub(super) fn options(&self) -> &GateOptions {
+        &self.options
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        self.enforcer.metrics()
+    }
+
+    /// Decides about a connection, and leaves with it what its requests will need.
+    async fn admit(&self, stream: &Stream) -> Result<(), Turned> {
+        let digest = stream.get_ssl_digest().ok_or(Turned::away(DenialReason::NoIdentity))?;
+        let peer = digest.extension.get::<TlsPeer>().ok_or(Turned::away(DenialReason::NoIdentity))?;
+        let identity = peer.identity().map_err(|reason| Turned::away(reason.into()))?;
+        let address = client_address(stream);
+        let gated = peer.attach(|| {
+            let id = RequestId::generate(self.enforcer.clock().now()).shared();
+            let credential = self.credentials.credential(identity);
+            Arc::new(GatedConnection {
+                connection: Connection::new(id, address, peer.server_name().map(|name| &**name), Some(credential)),
+                claims: ConnectionClaims::new(self.options.client_certificate.as_ref(), identity, address),
+            })
+        });
+        let gated = gated.ok_or(Turned::away(DenialReason::NoIdentity))?;
+        match self.enforcer.admit(&gated.connection).await {
+            Ok(_) => Ok(()),
+            Err(reason) => Err(Turned { reason, connection: Some(gated) }),
+        }
+    }
+
+    /// Tells of a connection that was closed: the log names the certificate, the metric the reason only.
+    fn report(&self, turned: &Turned, stream: &Stream) {
+        self.metrics().connection_refused(turned.reason.code());
+        let connection = turned.connection.as_ref().map(|gated| &gated.connection);
+        let certificate = connection.and_then(Connection::credential).map(|credential| credential.describe());
+        tracing::warn!(
+            reason = turned.reason.code(),
+            peer = client_address(stream).map(tracing::field::display),
+            server_name = connection.and_then(Connection::server_name),
+            certificate,
+            "connection refused"
+        );
+        if let Some(connection) = connection {
+            self.remember(connection, turned.reason);
+        }
+    }
+
+    /// Keeps the refusal in the history of the identity, where there is one.
+    fn remember(&self, connection: &Connection, reason: DenialReason) {
+        let published = self.enforcer.published();
+        let Ok(device) = self.enforcer.identify(&published, connection) else {
+            return;
+        };
+        let when = self.enforcer.clock().now();
+        self.enforcer.record(Failure {
+            when,
+            request_id: RequestId::generate(when).shared(),
+            connection_id: Arc::clone(connection.id()),
+            identity: device.identity().clone(),
+            service: None,
+            reason,
+            policies: Vec::new(),
+            source_address: connection.peer().map(|peer| peer.to_string()),
+            generation: published.snapshot().generation(),
+        });
+    }
+}
+
+fn client_address(stream: &Stream) -> Option<SocketAddr> {
+    stream.get_socket_digest()?.peer_addr()?.as_inet().copied()
+}
+
+/// A connection that does not come in.
+struct Turned {
+    reason: DenialReason,
+    connection: Option<Arc<GatedConnection>>,
+}
+
+impl Turned {
+    fn away(reason: DenialReason) -> Self {
+        Turned { reason, connection: None }
+    }
+}
+
+/// A connection that came in, kept with it for its requests.
+#[derive(Debug)]
+pub(super) struct GatedConnection {
+    pub(super) connection: Connection,
+    pub(super) claims: ConnectionClaims,
+}
+
+impl GatedConnection {
+    /// The gated connection a request came over; `None` when it did not pass through a [`ConnectionGate`].
+    pub(super) fn of(digest: Option<&pingora::protocols::Digest>) -> Option<Arc<Self>> {
+        digest?.ssl_digest.as_ref()?.extension.get::<TlsPeer>()?.attached()
+    }
+}
+
+/// A Pingora application that lets connections through to another one only when somebody known, trusted and allowed
+/// somewhere is at the other end.
+#[derive(Debug)]
+pub struct ConnectionGate<A> {
+    gate: Arc<Gate>,
+    app: Arc<A>,
+}
+
+impl<A> ConnectionGate<A> {
+    /// The application behind the gate, to set Pingora's own options; `None` once it serves.
+    pub fn app_mut(&mut self) -> Option<&mut A> {
+        Arc::get_mut(&mut self.app)
+    }
+}
+
+#[async_trait]
+impl<A> ServerApp for ConnectionGate<A>
+where
+    A: ServerApp + Send + Sync + 'static,
+{
+    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let _live = self.gate.metrics().live_connection();
+        match self.gate.admit(&stream).await {
+            Ok(()) => self.app.process_new(stream, shutdown).await,
+            Err(turned) => {
+                self.gate.report(&turned, &stream);
+                stream.shutdown().await;
+                None
+            }
+        }
+    }
+
+    async fn cleanup(&self) {
+        self.app.cleanup().await;
+    }
+}

@@ -1,0 +1,398 @@
+//! Which requests are too ambiguous to be judged.
+//!
+//! A gate that understands a request differently from the server behind it guards nothing. What two honest parsers could
+//! read in two ways is refused here, before routing. Pure: bytes and header fields in, a [`Fault`] or a [`Target`] out.
+
+use std::borrow::Cow;
+
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
+use http::{Uri, Version};
+
+use crate::limits::{REQUEST_FIELDS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_TARGET_BYTES_MAX};
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $detail:literal;)*) => {
+        /// What is wrong with a request. Codes are stable and part of the API.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Fault { $($(#[$doc])* $variant,)* }
+
+        impl Fault {
+            /// Every fault, for metrics, tables and tests.
+            pub const ALL: &'static [Fault] = &[$(Fault::$variant,)*];
+
+            /// The stable code.
+            pub const fn code(self) -> &'static str {
+                match self { $(Fault::$variant => $code,)* }
+            }
+
+            /// One plain sentence.
+            pub const fn detail(self) -> &'static str {
+                match self { $(Fault::$variant => $detail,)* }
+            }
+        }
+    };
+}
+
+faults! {
+    /// Content-Length beside Transfer-Encoding.
+    TwoFramings = "content-length-and-transfer-encoding",
+        "The request carries both Content-Length and Transfer-Encoding.";
+    /// Content-Length more than once, or a list of lengths.
+    DuplicateContentLength = "duplicate-content-length", "The request carries more than one Content-Length.";
+    /// Content-Length that is not a number.
+    InvalidContentLength = "invalid-content-length", "The Content-Length is not a number.";
+    /// Transfer-Encoding that is not exactly `chunked`.
+    UnsupportedTransferEncoding = "unsupported-transfer-encoding",
+        "The only transfer coding accepted is a single `chunked`.";
+    /// A header field continued on the next line.
+    ObsoleteLineFolding = "obsolete-line-folding", "A header field is folded over several lines.";
+    /// CR without LF, LF without CR, or NUL in the head.
+    BareControlCharacter = "bare-control-character", "The request head holds a stray control character.";
+    /// No Host.
+    MissingHost = "missing-host", "The request does not say which host it is for.";
+    /// Host more than once.
+    DuplicateHost = "duplicate-host", "The request carries more than one Host.";
+    /// Host that is not a host name or address with an optional port.
+    InvalidHost = "invalid-host", "The Host is not a host name or an address.";
+    /// The target names one host and the Host field another.
+    ConflictingHost = "conflicting-host", "The request names two different hosts.";
+    /// A target of the wrong form.
+    InvalidTarget = "invalid-request-target", "The request target cannot be used.";
+    /// A path that names different resources depending on who decodes it.
+    AmbiguousPath = "ambiguous-path", "The path can be read in more than one way.";
+    /// Too many header fields.
+    TooManyFields = "too-many-header-fields", "The request carries too many header fields.";
+    /// A head that is too large.
+    HeadTooLarge = "request-head-too-large", "The request head is too large.";
+    /// A target that is too long.
+    TargetTooLong = "request-target-too-long", "The request target is too long.";
+}
+
+/// What a request is for, as routing sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// The host as the client wrote it, port included.
+    pub authority: &'a str,
+    /// The host without port and trailing dot; letter case as the client wrote it.
+    pub host: &'a str,
+    /// The path as the client wrote it.
+    pub path: &'a str,
+}
+
+/// Looks at the raw head of an HTTP/1 request: what a parser normalises is gone afterwards.
+pub fn inspect_head(head: &[u8]) -> Result<(), Fault> {
+    if head.len() > REQUEST_HEAD_BYTES_MAX {
+        return Err(Fault::HeadTooLarge);
+    }
+    let mut framing = Framing::default();
+    for (number, line) in head.split(|byte| *byte == b'\n').enumerate() {
+        // The piece after the last line feed is empty; every other piece ends in the carriage return of its line end.
+        let line = match line.split_last() {
+            Some((b'\r', line)) => line,
+            Some(_) => return Err(Fault::BareControlCharacter),
+            None => continue,
+        };
+        if line.iter().any(|byte| matches!(byte, b'\r' | b'\0')) {
+            return Err(Fault::BareControlCharacter);
+        }
+        if number > 0 {
+            framing.see(line)?;
+        }
+    }
+    framing.judge()
+}
+
+/// How the head says where the body ends.
+#[derive(Default)]
+struct Framing {
+    content_lengths: usize,
+    transfer_encodings: usize,
+}
+
+impl Framing {
+    fn see(&mut self, line: &[u8]) -> Result<(), Fault> {
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            return Err(Fault::ObsoleteLineFolding);
+        }
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii();
+        if name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str().as_bytes()) {
+            self.content_lengths += 1;
+        } else if name.eq_ignore_ascii_case(TRANSFER_ENCODING.as_str().as_bytes()) {
+            self.transfer_encodings += 1;
+        }
+        Ok(())
+    }
+
+    fn judge(&self) -> Result<(), Fault> {
+        match (self.content_lengths, self.transfer_encodings) {
+            (0, 0 | 1) | (1, 0) => Ok(()),
+            (0, _) => Err(Fault::UnsupportedTransferEncoding),
+            (_, 0) => Err(Fault::DuplicateContentLength),
+            (_, _) => Err(Fault::TwoFramings),
+        }
+    }
+}
+
+/// Looks at the parsed header fields of a request of any version.
+pub fn inspect_fields(headers: &HeaderMap, version: Version) -> Result<(), Fault> {
+    if headers.len() > REQUEST_FIELDS_MAX {
+        return Err(Fault::TooManyFields);
+    }
+    let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
+    if size > REQUEST_HEAD_BYTES_MAX {
+        return Err(Fault::HeadTooLarge);
+    }
+    if let Some(coding) = single(headers, &TRANSFER_ENCODING).map_err(|_| Fault::UnsupportedTransferEncoding)? {
+        if version != Version::HTTP_11 || !coding.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+            return Err(Fault::UnsupportedTransferEncoding);
+        }
+        if headers.contains_key(CONTENT_LENGTH) {
+            return Err(Fault::TwoFramings);
+        }
+    }
+    match single(headers, &CONTENT_LENGTH).map_err(|_| Fault::DuplicateContentLength)? {
+        Some(length) if length.contains(&b',') => Err(Fault::DuplicateContentLength),
+        Some(length) if length.is_empty() || !length.iter().all(u8::is_ascii_digit) => Err(Fault::InvalidContentLength),
+        _ => Ok(()),
+    }
+}
+
+/// The value of a field that may occur once.
+fn single<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Result<Option<&'a [u8]>, Repeated> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Repeated),
+        (value, None) => Ok(value.map(http::HeaderValue::as_bytes)),
+    }
+}
+
+struct Repeated;
+
+/// What the request is for.
+pub fn target<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Target<'a>, Fault> {
+    let field = single(headers, &HOST).map_err(|_| Fault::DuplicateHost)?;
+    let field = field.map(|host| std::str::from_utf8(host).map_err(|_| Fault::InvalidHost)).transpose()?;
+    let named = uri.authority().map(http::uri::Authority::as_str);
+    let authority = match (named, field) {
+        (Some(named), Some(field)) if !named.eq_ignore_ascii_case(field) => return Err(Fault::ConflictingHost),
+        (Some(named), _) => named,
+        (None, Some(field)) => field,
+        (None, None) => return Err(Fault::MissingHost),
+    };
+    if authority.is_empty() {
+        return Err(Fault::MissingHost);
+    }
+    if uri.scheme().is_some_and(|scheme| *scheme != http::uri::Scheme::HTTP && *scheme != http::uri::Scheme::HTTPS) {
+        return Err(Fault::InvalidTarget);
+    }
+    let path = uri.path();
+    if uri.path_and_query().is_some_and(|target| target.as_str().len() > REQUEST_TARGET_BYTES_MAX) {
+        return Err(Fault::TargetTooLong);
+    }
+    if !path.starts_with('/') && path != "*" {
+        return Err(Fault::InvalidTarget);
+    }
+    Ok(Target { authority, host: host_of(authority).ok_or(Fault::InvalidHost)?, path })
+}
+
+/// The host of an authority: no user, no port, no trailing dot.
+fn host_of(authority: &str) -> Option<&str> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, after) = rest.split_once(']')?;
+            address.parse::<std::net::Ipv6Addr>().ok()?;
+            (authority.strip_suffix(after)?, after)
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, authority.strip_prefix(host).filter(|_| !port.contains(':'))?),
+            None => (authority, ""),
+        },
+    };
+    if !port.is_empty() && !port.strip_prefix(':')?.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'[' | b']' | b':');
+    (!host.is_empty() && host.bytes().all(allowed)).then_some(host)
+}
+
+/// The path as a server that decodes, merges slashes and drops parameters would see it.
+///
+/// Borrowed when that is the path itself. Whoever routes compares both readings: where they lead to different services
+/// the request is [`Fault::AmbiguousPath`]. Dot segments, in any disguise, are always that.
+pub fn decoded_path(path: &str) -> Result<Cow<'_, str>, Fault> {
+    let plain = !path.contains(['%', '\\', ';']) && !path.contains("//");
+    let decoded = if plain { Cow::Borrowed(path) } else { Cow::Owned(flatten(path)) };
+    if decoded.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(Fault::AmbiguousPath);
+    }
+    if decoded.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(Fault::AmbiguousPath);
+    }
+    Ok(decoded)
+}
+
+fn flatten(path: &str) -> String {
+    let decoded = String::from_utf8_lossy(&percent_decode(path.as_bytes())).replace('\\', "/");
+    let mut flat = String::with_capacity(decoded.len());
+    for segment in decoded.split('/') {
+        let name = segment.split(';').next().unwrap_or_default();
+        if !name.is_empty() {
+            flat.push('/');
+            flat.push_str(name);
+        }
+    }
+    if flat.is_empty() || decoded.ends_with('/') {
+        flat.push('/');
+    }
+    flat
+}
+
+/// One round of percent-decoding; what does not decode stays as it is.
+fn percent_decode(encoded: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut rest = encoded;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match (byte, after.split_first_chunk::<2>()) {
+            (b'%', Some((digits, beyond))) => match hex_pair(*digits) {
+                Some(value) => {
+                    decoded.push(value);
+                    rest = beyond;
+                }
+                None => decoded.push(b'%'),
+            },
+            (byte, _) => decoded.push(*byte),
+        }
+    }
+    decoded
+}
+
+fn hex_pair([high, low]: [u8; 2]) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        fields.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    fn fields(fields: &[(&'static str, &str)]) -> Result<(), Fault> {
+        inspect_fields(&headers(fields), Version::HTTP_11)
+    }
+
+    #[test]
+    fn codes_are_distinct_kebab_case() {
+        let mut codes: Vec<_> = Fault::ALL.iter().map(|fault| fault.code()).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Fault::ALL.len());
+        assert!(codes.iter().all(|code| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')));
+    }
+
+    #[test]
+    fn the_raw_head_shows_what_a_parser_would_hide() {
+        let head = |fields: &str| inspect_head(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes());
+        assert_eq!(head(""), Ok(()));
+        assert_eq!(head("Content-Length: 3\r\n"), Ok(()));
+        assert_eq!(head("Transfer-Encoding: chunked\r\n"), Ok(()));
+        assert_eq!(head("Content-Length: 3\r\ntransfer-encoding: chunked\r\n"), Err(Fault::TwoFramings));
+        assert_eq!(head("Content-Length: 3\r\nCONTENT-LENGTH: 3\r\n"), Err(Fault::DuplicateContentLength));
+        assert_eq!(
+            head("Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n"),
+            Err(Fault::UnsupportedTransferEncoding)
+        );
+        assert_eq!(head("X: a\r\n b\r\n"), Err(Fault::ObsoleteLineFolding));
+        assert_eq!(head("X: a\r\n\tb\r\n"), Err(Fault::ObsoleteLineFolding));
+        assert_eq!(head("X: a\nY: b\r\n"), Err(Fault::BareControlCharacter));
+        assert_eq!(head("X: a\rY: b\r\n"), Err(Fault::BareControlCharacter));
+        assert_eq!(inspect_head(&[b'a'; REQUEST_HEAD_BYTES_MAX + 1]), Err(Fault::HeadTooLarge));
+    }
+
+    #[test]
+    fn framing_fields_must_be_single_and_plain() {
+        assert_eq!(fields(&[("content-length", "0")]), Ok(()));
+        assert_eq!(fields(&[("content-length", "5, 5")]), Err(Fault::DuplicateContentLength));
+        assert_eq!(fields(&[("content-length", "5"), ("content-length", "5")]), Err(Fault::DuplicateContentLength));
+        assert_eq!(fields(&[("content-length", "+5")]), Err(Fault::InvalidContentLength));
+        assert_eq!(fields(&[("content-length", "")]), Err(Fault::InvalidContentLength));
+        assert_eq!(fields(&[("transfer-encoding", "gzip, chunked")]), Err(Fault::UnsupportedTransferEncoding));
+        assert_eq!(fields(&[("transfer-encoding", "chunked"), ("content-length", "1")]), Err(Fault::TwoFramings));
+        let http10 = inspect_fields(&headers(&[("transfer-encoding", "chunked")]), Version::HTTP_10);
+        assert_eq!(http10, Err(Fault::UnsupportedTransferEncoding));
+    }
+
+    #[test]
+    fn too_much_is_refused() {
+        let many: HeaderMap = (0..=REQUEST_FIELDS_MAX)
+            .map(|number| (format!("x-{number}").parse().unwrap(), http::HeaderValue::from_static("")))
+            .collect::<HeaderMap>();
+        assert_eq!(inspect_fields(&many, Version::HTTP_2), Err(Fault::TooManyFields));
+        let long = "a".repeat(REQUEST_HEAD_BYTES_MAX);
+        assert_eq!(fields(&[("x", &long)]), Err(Fault::HeadTooLarge));
+        let uri: Uri = format!("/{}", "a".repeat(REQUEST_TARGET_BYTES_MAX)).parse().unwrap();
+        assert_eq!(target(&uri, &headers(&[("host", "a")])), Err(Fault::TargetTooLong));
+    }
+
+    #[test]
+    fn the_host_comes_from_one_place() {
+        let of = |uri: &str, hosts: &[(&'static str, &str)]| {
+            let uri: Uri = uri.parse().unwrap();
+            target(&uri, &headers(hosts)).map(|target| (target.host.to_owned(), target.path.to_owned()))
+        };
+        let ok = |host: &str, path: &str| Ok((host.to_owned(), path.to_owned()));
+        assert_eq!(of("/p?q", &[("host", "wiki.example:8443")]), ok("wiki.example", "/p"));
+        assert_eq!(of("/", &[("host", "wiki.example.")]), ok("wiki.example", "/"));
+        assert_eq!(of("/", &[("host", "[::1]:8443")]), ok("[::1]", "/"));
+        assert_eq!(of("https://wiki.example/p", &[]), ok("wiki.example", "/p"));
+        assert_eq!(of("https://wiki.example/p", &[("host", "WIKI.example")]), ok("wiki.example", "/p"));
+        assert_eq!(of("https://a.example/", &[("host", "b.example")]), Err(Fault::ConflictingHost));
+        assert_eq!(of("/", &[]), Err(Fault::MissingHost));
+        assert_eq!(of("/", &[("host", "")]), Err(Fault::MissingHost));
+        assert_eq!(of("/", &[("host", "a"), ("host", "a")]), Err(Fault::DuplicateHost));
+        for bad in ["a b", "user@a", "a,b", "a/b", "a:b", "a:1:2", "[::1", "[x]", ".", "a:80x"] {
+            assert_eq!(of("/", &[("host", bad)]), Err(Fault::InvalidHost), "{bad}");
+        }
+        assert_eq!(of("ftp://a/", &[]), Err(Fault::InvalidTarget));
+    }
+
+    #[test]
+    fn a_path_has_one_reading_or_none() {
+        let read = |path| decoded_path(path).map(Cow::into_owned);
+        assert_eq!(read("/a/b/"), Ok("/a/b/".to_owned()));
+        assert_eq!(read("/%61dmin"), Ok("/admin".to_owned()));
+        assert_eq!(read("//admin///x"), Ok("/admin/x".to_owned()));
+        assert_eq!(read("/a%2Fb\\c"), Ok("/a/b/c".to_owned()));
+        assert_eq!(read("/admin;v=1/x;y"), Ok("/admin/x".to_owned()));
+        assert_eq!(read("/100%"), Ok("/100%".to_owned()));
+        assert_eq!(read("/"), Ok("/".to_owned()));
+        for bad in ["/a/../b", "/a/./b", "/a/%2e%2E/b", "/a/..;x/b", "/a/..%2fb", "/a\\..\\b", "/..", "/a%00b", "/%0d"]
+        {
+            assert_eq!(read(bad), Err(Fault::AmbiguousPath), "{bad}");
+        }
+        assert_eq!(read("/a..b/...c"), Ok("/a..b/...c".to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_is_too_strange(head: Vec<u8>, path in "/[ -~]{0,40}", host in "[ -~]{0,20}") {
+            let _ = inspect_head(&head);
+            let _ = decoded_path(&path);
+            let _ = host_of(&host);
+        }
+
+        #[test]
+        fn a_flat_path_stays_flat(path in "(/[a-z0-9._~-]{1,8}){1,5}") {
+            if let Ok(read) = decoded_path(&path) {
+                prop_assert_eq!(&read, &path);
+                prop_assert_eq!(flatten(&path), path);
+            }
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! One request from the gate's side: how it is judged, what an upstream is told about it, and what is told of it after.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode, Uri};
+use pingora::Error;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora_proxy::Session;
+
+use super::enforced::Admitted;
+use super::gate::{Gate, GatedConnection};
+use super::headers::{self, Claims, X_REQUEST_ID};
+use super::hygiene::{self, Fault, Target};
+use super::refusal::{Refusal, UpstreamFault};
+use super::request_id::RequestId;
+use crate::clock::Stopwatch;
+use crate::decision::{Denial, DenialReason, FailedService, Failure, Permit, engine};
+use crate::enforce::{Connection, Published};
+use crate::policy::ServiceIndex;
+use crate::telemetry::metrics::{Live, UpstreamMetrics};
+
+/// The gate's state of one request.
+#[derive(Debug)]
+pub(super) struct Judged {
+    request_id: RequestId,
+    connection: Option<Arc<GatedConnection>>,
+    pub(super) outcome: Outcome,
+    /// The address of the upstream it went to.
+    pub(super) upstream: Option<SocketAddr>,
+    asked: Option<Asked>,
+    previous: Option<Box<dyn Any + Send + Sync>>,
+    clock: Stopwatch,
+    decided_in: Duration,
+    _live: Live,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Nothing yet: nothing may happen.
+    Unjudged,
+    /// It may pass.
+    Permitted { permit: Arc<Permit>, upstream: Option<Arc<UpstreamMetrics>> },
+    /// It is answered by the gate.
+    Refused(Refusal),
+}
+
+/// What the client asked for, in its own words.
+#[derive(Debug)]
+struct Asked {
+    uri: Uri,
+    authority: Option<HeaderValue>,
+    /// Addresses a trusted proxy has seen.
+    forwarded_for: Option<String>,
+}
+
+impl Judged {
+    pub(super) fn begin(gate: &Gate) -> Self {
+        Judged {
+            request_id: RequestId::generate(gate.enforcer().clock().now()),
+            connection: None,
+            outcome: Outcome::Unjudged,
+            upstream: None,
+            asked: None,
+            previous: None,
+            clock: Stopwatch::start(),
+            decided_in: Duration::ZERO,
+            _live: gate.metrics().live_request(),
+        }
+    }
+
+    pub(super) fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
+    pub(super) fn permit(&self) -> Option<&Arc<Permit>> {
+        match &self.outcome {
+            Outcome::Permitted { permit, .. } => Some(permit),
+            Outcome::Unjudged | Outcome::Refused(_) => None,
+        }
+    }
+
+    pub(super) fn admitted(&self) -> Option<Admitted<'_>> {
+        let connection = &self.connection.as_ref()?.connection;
+        Some(Admitted { permit: self.permit()?, connection, request_id: &self.request_id })
+    }
+
+    /// What the wrapped proxy kept from the request before on the same connection, until this one is judged.
+    pub(super) fn keep_previous(&mut self, previous: Box<dyn Any + Send + Sync>) {
+        self.previous = Some(previous);
+    }
+
+    pub(super) fn take_previous(&mut self) -> Option<Box<dyn Any + Send + Sync>> {
+        self.previous.take()
+    }
+}
+
+/// Judging.
+impl Judged {
+    /// Decides about the request; when it may pass, takes everything out of it by which the client could claim to be
+    /// somebody else. Returns whether it may pass.
+    pub(super) fn judge(&mut self, gate: &Gate, session: &mut Session) -> bool {
+        self.connection = GatedConnection::of(session.digest());
+        self.listen(gate, session.req_header());
+        self.outcome = match self.verdict(gate, session) {
+            Ok(permitted) => permitted,
+            Err(refusal) => Outcome::Refused(refusal),
+        };
+        self.decided_in = self.clock.elapsed();
+        let permitted = self.permit().is_some();
+        if permitted {
+            let request = session.req_header_mut();
+            headers::strip_claims(request);
+            headers::set(request, X_REQUEST_ID, self.request_id.to_header_value());
+        }
+        permitted
+    }
+
+    /// Keeps what the client asked for, and of what it says about itself only what a trusted proxy may say.
+    fn listen(&mut self, gate: &Gate, request: &RequestHeader) {
+        let peer = self.connection.as_ref().and_then(|gated| gated.connection.peer());
+        let trusted = gate.options().trusts(peer);
+        let claimed_id =
+            (trusted && gate.options().accept_request_ids).then(|| RequestId::from_client(&request.headers));
+        if let Some(id) = claimed_id.flatten() {
+            self.request_id = id;
+        }
+        self.asked = Some(Asked {
+            uri: request.uri.clone(),
+            authority: authority(request),
+            forwarded_for: if trusted { headers::forwarded_for(&request.headers) } else { None },
+        });
+    }
+
+    fn verdict(&self, gate: &Gate, session: &Session) -> Result<Outcome, Refusal> {
+        let target = inspect(session).map_err(Refusal::Malformed)?;
+        let published = gate.enforcer().published();
+        let Some(gated) = &self.connection else {
+            return Err(denied(&published, DenialReason::NoIdentity));
+        };
+        let connection = &gated.connection;
+        let service = route(&published, &target)?;
+        let verdict = gate.enforcer().decide(&published, connection, service);
+        let object = published.snapshot().service(service);
+        let denied = |denial| Refusal::Denied { denial, service: object.cloned() };
+        let permit = match verdict {
+            // Before anything else, a service that must not be revealed is answered like one that does not exist.
+            Err(denial) if object.is_none_or(|service| service.concealed) => return Err(denied(denial)),
+            _ if misdirected(gate, &published, connection, &target, service) => return Err(Refusal::Misdirected),
+            Err(denial) => return Err(denied(denial)),
+            Ok(permit) => permit,
+        };
+        Ok(Outcome::Permitted { permit, upstream: published.upstream(service).cloned() })
+    }
+}
+
+/// Everything that would be read differently by somebody else is a fault.
+fn inspect(session: &Session) -> Result<Target<'_>, Fault> {
+    if let Some(http1) = session.as_downstream().as_http1() {
+        hygiene::inspect_head(&http1.get_headers_raw_bytes())?;
+    }
+    let request = session.req_header();
+    hygiene::inspect_fields(&request.headers, request.version)?;
+    hygiene::target(&request.uri, &request.headers)
+}
+
+/// The service the request is for, under every reading of its path.
+fn route(published: &Published, target: &Target<'_>) -> Result<ServiceIndex, Refusal> {
+    let snapshot = published.snapshot();
+    let decoded = hygiene::decoded_path(target.path).map_err(Refusal::Malformed)?;
+    let service = snapshot.route(target.host, target.path);
+    if *decoded != *target.path {
+        let other = snapshot.route(target.host, &decoded);
+        if other != service {
+            let hidden = [service, other].into_iter().flatten().filter_map(|index| snapshot.service(index));
+            // A fault would tell that there is something to be read differently.
+            return Err(if hidden.into_iter().any(|service| service.concealed) {
+                denied(published, DenialReason::UnknownService)
+            } else {
+                Refusal::Malformed(Fault::AmbiguousPath)
+            });
+        }
+    }
+    service.ok_or_else(|| denied(published, DenialReason::UnknownService))
+}
+
+/// Whether the connection was made for one service and the request is for another.
+///
+/// A concealed service counts for those only who may reach it; for everybody else its name is one like any other.
+fn misdirected(
+    gate: &Gate,
+    published: &Published,
+    connection: &Connection,
+    target: &Target<'_>,
+    service: ServiceIndex,
+) -> bool {
+    let Some(server_name) = connection.server_name().filter(|name| !name.eq_ignore_ascii_case(target.host)) else {
+        return false;
+    };
+    match published.snapshot().route(server_name, target.path) {
+        Some(other) if other != service => {
+            let concealed = published.snapshot().service(other).is_none_or(|service| service.concealed);
+            !concealed || gate.enforcer().decide(published, connection, other).is_ok()
+        }
+        _ => false,
+    }
+}
+
+/// A denial for which no service could be asked.
+fn denied(published: &Published, reason: DenialReason) -> Refusal {
+    let snapshot = published.snapshot();
+    let reason = if snapshot.is_loaded() { reason } else { DenialReason::NoSnapshot };
+    Refusal::Denied { denial: Arc::new(engine::refusal(snapshot, reason, None, None)), service: None }
+}
+
+/// The host as the client wrote it, for those behind the gate.
+fn authority(request: &RequestHeader) -> Option<HeaderValue> {
+    match request.uri.authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => request.headers.get(http::header::HOST).cloned(),
+    }
+}
+
+/// Speaking for the client.
+impl Judged {
+    /// Tells an upstream who is asking. False when nobody was let through.
+    pub(super) fn claim(&self, request: &mut RequestHeader) -> bool {
+        let (Some(permit), Some(gated)) = (self.permit(), &self.connection) else {
+            return false;
+        };
+        let claims = Claims {
+            connection: &gated.claims,
+            identity: permit.identity_id().as_str(),
+            forwarded_for: self.asked.as_ref().and_then(|asked| asked.forwarded_for.as_deref()),
+            authority: self.asked.as_ref().and_then(|asked| asked.authority.as_ref()),
+            request_id: &self.request_id.to_header_value(),
+        };
+        claims.add_to(request);
+        true
+    }
+
+    /// Puts the request's id on a response.
+    pub(super) fn sign(&self, response: &mut ResponseHeader) -> pingora::Result<()> {
+        response.insert_header(X_REQUEST_ID, self.request_id.to_header_value())
+    }
+}
+
+/// Telling of it.
+impl Judged {
+    /// The one line, the counters and the failure record of a finished request.
+    pub(super) fn report(&self, gate: &Gate, session: &Session, error: Option<&Error>) {
+        let status = session.response_written().map(|response| response.status);
+        match &self.outcome {
+            Outcome::Permitted { upstream, .. } => {
+                if let Some(metrics) = upstream {
+                    metrics.seconds.observe(self.clock.seconds().max(self.decided_in.as_secs_f64()));
+                    metrics.count(result(error, status));
+                }
+            }
+            Outcome::Refused(Refusal::Denied { denial, .. }) => {
+                if denial.service.is_none() {
+                    gate.metrics().deny_unrouted(denial.reason);
+                }
+                self.remember(gate, denial);
+            }
+            Outcome::Refused(refusal) => gate.metrics().request_refused(refusal.code()),
+            Outcome::Unjudged => {}
+        }
+        self.log(session, error, status);
+    }
+
+    fn log(&self, session: &Session, error: Option<&Error>, status: Option<StatusCode>) {
+        let connection = self.connection.as_ref().map(|gated| &gated.connection);
+        let described = self.described();
+        tracing::info!(
+            target: "postern::decision",
+            request_id = %self.request_id,
+            connection_id = connection.map(|connection| &**connection.id()),
+            peer = connection.and_then(Connection::peer).map(tracing::field::display),
+            identity = described.identity,
+            service = described.service,
+            decision = described.decision,
+            reason = described.reason,
+            policy = described.policy,
+            checks = described.checks,
+            generation = described.generation,
+            method = session.req_header().method.as_str(),
+            host = self.asked.as_ref().and_then(|asked| asked.authority.as_ref()?.to_str().ok()),
+            path = self.asked.as_ref().map(|asked| asked.uri.path()),
+            status = status.map(|status| status.as_u16()),
+            upstream = self.upstream.as_ref().map(tracing::field::display),
+            error = error.filter(|_| self.permit().is_some()).map(tracing::field::display),
+            decision_us = u64::try_from(self.decided_in.as_micros()).unwrap_or(u64::MAX),
+            duration_ms = u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "request"
+        );
+    }
+
+    fn described(&self) -> Described<'_> {
+        match &self.outcome {
+            Outcome::Unjudged => Described { decision: "none", ..Described::default() },
+            Outcome::Permitted { permit, .. } => Described {
+                decision: "allow",
+                identity: Some(permit.identity_id().as_str()),
+                service: Some(&permit.service().name),
+                policy: Some(&permit.policy().name),
+                generation: Some(permit.generation()),
+                ..Described::default()
+            },
+            Outcome::Refused(Refusal::Denied { denial, service }) => Described {
+                decision: "deny",
+                reason: Some(denial.reason.code()),
+                identity: denial.identity.as_ref().map(|identity| identity.as_str()),
+                service: service.as_ref().map(|service| &*service.name),
+                policy: denial.policies.first().map(|policy| &*policy.name),
+                checks: checks(denial),
+                generation: Some(denial.generation),
+            },
+            Outcome::Refused(refusal) => {
+                Described { decision: "refuse", reason: Some(refusal.code()), ..Described::default() }
+            }
+        }
+    }
+
+    /// Keeps a denial in the history of its identity, where there is one.
+    fn remember(&self, gate: &Gate, denial: &Denial) {
+        let Some(connection) = self.connection.as_ref().map(|gated| &gated.connection) else {
+            return;
+        };
+        let published = gate.enforcer().published();
+        let identity = match &denial.identity {
+            Some(identity) => identity.clone(),
+            None => match gate.enforcer().identify(&published, connection) {
+                Ok(device) => device.identity().clone(),
+                Err(_) => return,
+            },
+        };
+        let service = match &self.outcome {
+            Outcome::Refused(Refusal::Denied { service: Some(service), .. }) => {
+                Some(FailedService { id: service.id.clone(), name: Arc::clone(&service.name) })
+            }
+            _ => None,
+        };
+        gate.enforcer().record(Failure {
+            when: gate.enforcer().clock().now(),
+            request_id: self.request_id.shared(),
+            connection_id: Arc::clone(connection.id()),
+            identity,
+            service,
+            reason: denial.reason,
+            policies: denial.policies.clone(),
+            source_address: connection.peer().map(|peer| peer.to_string()),
+            generation: denial.generation,
+        });
+    }
+}
+
+/// The fields of a decision's log line.
+#[derive(Default)]
+struct Described<'a> {
+    decision: &'static str,
+    reason: Option<&'static str>,
+    identity: Option<&'a str>,
+    service: Option<&'a str>,
+    policy: Option<&'a str>,
+    checks: Option<String>,
+    generation: Option<u64>,
+}
+
+/// Every check that stood in the way, as `name=reason`.
+fn checks(denial: &Denial) -> Option<String> {
+    let failed = denial.policies.iter().flat_map(|policy| &policy.checks);
+    let listed: Vec<_> = failed.map(|failed| format!("{}={}", failed.check.name, failed.verdict.code())).collect();
+    (!listed.is_empty()).then(|| listed.join(" "))
+}
+
+/// The label under which a permitted request is counted.
+fn result(error: Option<&Error>, status: Option<StatusCode>) -> &'static str {
+    match (error.and_then(UpstreamFault::of), status.map(|status| status.as_u16() / 100)) {
+        (Some(fault), _) => fault.code(),
+        (None, Some(1)) => "1xx",
+        (None, Some(2)) => "2xx",
+        (None, Some(3)) => "3xx",
+        (None, Some(4)) => "4xx",
+        (None, Some(5)) => "5xx",
+        (None, _) => "no-response",
+    }
+}

@@ -223,5 +223,8 @@ fn a_range_that_reads_differently_from_how_it_looks_is_pointed_out() {
     system.check = Arc::new(Check { predicate, ..Check::clone(&system.check) });
     world.add_check(system);
     let findings = lint(&compile(world.objects, 1).unwrap());
-    assert!(matches!(&findings[..], [only] if matches!(only.suspicion, Suspicion::VersionRange { .. })), "{findings:?}");
+    assert!(
+        matches!(&findings[..], [only] if matches!(only.suspicion, Suspicion::VersionRange { .. })),
+        "{findings:?}"
+    );
 }

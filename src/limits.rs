@@ -37,6 +37,46 @@ pub const METRIC_CHECKS_MAX: usize = 1000;
 /// Devices kept in memory after their identity left the policy.
 pub const DEPARTED_DEVICES_MAX: usize = 10_000;
 
+/// Connections an API listener serves at once; later ones wait to be accepted.
+pub const API_CONNECTIONS_MAX: usize = 1024;
+/// Requests one HTTP/2 connection to an API listener may have in flight.
+pub const API_STREAMS_PER_CONNECTION_MAX: u32 = 32;
+/// Longest TLS handshake with an API listener.
+pub const API_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Longest wait for the head of a request to an API listener, the pause between two requests over HTTP/1 included.
+pub const API_HEAD_TIME_MAX: Duration = Duration::from_secs(30);
+/// Longest head of a request to an API listener, in bytes.
+pub const API_HEAD_BYTES_MAX: u32 = 64 * 1024;
+/// Longest wait for the whole body of a request to an API listener.
+pub const API_BODY_TIME_MAX: Duration = Duration::from_secs(10);
+/// Longest time an API listener works on one request. Longer than the body and the store together may take.
+pub const API_REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a connection to an API listener may stay without a request.
+pub const API_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long a connection to an API listener may take to end once it was told to.
+pub const API_DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+/// Pause after a connection could not be accepted, for example because the process has too many files open.
+pub const API_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Posture reports held in memory at once while they are read.
+pub const API_REPORT_BODIES_MAX: usize = 128;
+/// Posture reports of one identity that are read at once; further ones are refused.
+pub const API_REPORT_BODIES_PER_IDENTITY_MAX: usize = 4;
+/// How much of a body that is too large is read and thrown away, in bytes, so that its sender gets to see the reply.
+pub const API_DISCARDED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// When a client may try again after the store could not take its report.
+pub const API_STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Longest request path shown in a log line, in bytes.
+pub const API_LOGGED_PATH_BYTES_MAX: usize = 256;
+/// Wrong tokens a source address may send before it is locked out.
+pub const API_FREE_GUESSES: u32 = 5;
+/// First lock-out of a source address that sent too many wrong tokens; each further one doubles it.
+pub const API_LOCK_OUT_FIRST: Duration = Duration::from_secs(1);
+/// Longest lock-out of a source address.
+pub const API_LOCK_OUT_MAX: Duration = Duration::from_secs(60);
+/// A source address that sent no wrong token for this long starts afresh.
+pub const API_GUESSES_REMEMBERED: Duration = Duration::from_secs(15 * 60);
+/// Source addresses whose wrong tokens are counted; past it the one that has been quiet longest is forgotten.
+pub const API_GUESSING_SOURCES_MAX: usize = 4096;
 /// Most header fields of one request.
 pub const REQUEST_FIELDS_MAX: usize = 128;
 /// Longest head of one request (target and header fields), in bytes.

@@ -1,1 +1,34 @@
-//! (room not yet furnished)
+//! The HTTP interfaces beside the gateway: the client API for devices, the admin API for operators, the ops endpoints for
+//! probes and Prometheus.
+//!
+//! This room owns sockets, routes, admission to the routes and the order of things in a request. What the OpenZiti replies look like
+//! belongs to [`crate::dialect::openziti`]; what is true belongs to [`crate::enforce::Enforcer`]. Nothing here decides access to a
+//! service.
+//!
+//! # What must always hold
+//!
+//! * A device writes and reads posture under the identity of its own verified certificate, asked again with each request.
+//! * A report is answered with success only after the store has made it durable; any other answer leaves the earlier posture.
+//! * No token, and no body, is ever logged or returned. Tokens are compared by digest, in constant time.
+//! * Every request is answered, with a request id, whatever a handler does.
+
+mod access;
+pub mod admin;
+mod body;
+pub mod client;
+mod connection;
+mod edge;
+mod guessing;
+pub mod listener;
+pub mod ops;
+mod prompts;
+mod reading;
+mod refusal;
+pub mod reload;
+mod version;
+
+pub use admin::Admin;
+pub use client::Client;
+pub use listener::{BindError, Bounds, Credentials, Listener, Security, credentials};
+pub use ops::{Ops, Readiness};
+pub use reload::{ReloadStatus, Reloader};

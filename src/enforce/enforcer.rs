@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::clock::{SharedClock, Stopwatch, Timestamp};
 use crate::decision::cache::Basis;
+use crate::decision::engine::Decision;
 use crate::decision::{Denial, DenialReason, Failure, Verdict, engine};
 use crate::id::IdentityId;
 use crate::limits;
@@ -245,6 +246,15 @@ impl Enforcer {
         let verdict: Verdict = decision.map(Arc::new).map_err(Arc::new);
         device.verdicts.store(basis, service, verdict.clone());
         verdict
+    }
+
+    /// What the answer would be if this identity asked now. Nothing is cached, counted or recorded.
+    pub fn explain(&self, snapshot: &Snapshot, identity: &IdentityId, service: ServiceIndex) -> Decision {
+        let now = self.clock.now();
+        match self.device(identity) {
+            Some(device) => engine::decide(snapshot, identity, service, &device.known().posture, now),
+            None => engine::decide(snapshot, identity, service, &Posture::default(), now),
+        }
     }
 
     /// Looks up whose the connection is, and leaves that with it for the requests to come.

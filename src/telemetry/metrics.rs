@@ -159,7 +159,7 @@ impl Metrics {
             )?,
             posture_reports: register.counters(
                 "postern_posture_reports_total",
-                "Posture reports received, by result (stored, invalid, too-large, unavailable).",
+                "Posture reports received, by result (stored, invalid, too-large, too-many, unavailable).",
                 &["result"],
             )?,
             store_writes: register.counters(

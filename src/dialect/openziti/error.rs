@@ -125,18 +125,24 @@ error_codes! {
     NotFound = 404, "NOT_FOUND", "The resource requested was not found or is no longer available";
     /// The path knows other methods.
     MethodNotAllowed = 405, "METHOD_NOT_ALLOWED", "The path does not know this method";
+    /// The body did not arrive in time.
+    RequestTimeout = 408, "REQUEST_TIMEOUT", "The request's body did not arrive in time";
     /// Another object refers to it.
     CanNotDeleteReferencedEntity = 409, "CAN_NOT_DELETE_REFERENCED_ENTITY", "The entity is in use by others and cannot be deleted";
     /// Posture refuses access.
     InvalidPosture = 409, "INVALID_POSTURE", "Posture response data is missing or wrong";
     /// The body is too large.
     RequestEntityTooLarge = 413, "REQUEST_ENTITY_TOO_LARGE", "The request's body is larger than allowed";
+    /// The body is of another kind.
+    UnsupportedMediaType = 415, "UNSUPPORTED_MEDIA_TYPE", "The request's body is of a kind that is not read here";
     /// Too many requests came from there.
     RateLimited = 429, "RATE_LIMITED", "There were too many requests; wait before the next one";
     /// A defect on our side.
     Unhandled = 500, "UNHANDLED", "An error occurred that was not foreseen";
-    /// The work took too long or cannot be done now.
+    /// The work took too long.
     Timeout = 503, "TIMEOUT", "The request could not be answered in time";
+    /// Something the work needs cannot be had now.
+    Unavailable = 503, "UNAVAILABLE", "The request cannot be served now; what was known before stays in force";
 }
 
 /// The body a refusal is sent with.

@@ -39,7 +39,7 @@ pub fn failed_service_request(failure: &Failure) -> FailedServiceRequest<'_> {
         service_name: service.map_or("", |service| &service.name),
         session_type: "Dial",
         when: failure.when,
-        policy_failures: failure.policies.iter().map(PolicyFailure::of).collect(),
+        policy_failures: policy_failures(&failure.policies),
         request_id: &failure.request_id,
         reason_code: failure.reason.code(),
         reason: failure.reason.title(),
@@ -47,9 +47,15 @@ pub fn failed_service_request(failure: &Failure) -> FailedServiceRequest<'_> {
     }
 }
 
+/// Shows what stood in the way of each policy.
+pub fn policy_failures(policies: &[FailedPolicy]) -> Vec<PolicyFailure<'_>> {
+    policies.iter().map(PolicyFailure::of).collect()
+}
+
+/// A policy that did not let a request through, and what stood in its way.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct PolicyFailure<'a> {
+pub struct PolicyFailure<'a> {
     policy_id: &'a str,
     policy_name: &'a str,
     checks: Vec<CheckFailure<'a>>,

@@ -19,7 +19,7 @@ mod service_policy;
 
 pub use envelope::{Created, Detail, Links, List, created, detail, empty, list};
 pub use error::{ApiError, ErrorCode, ErrorEnvelope, FieldError};
-pub use failed_request::{FailedServiceRequest, failed_service_request};
+pub use failed_request::{FailedServiceRequest, PolicyFailure, failed_service_request, policy_failures};
 pub use identity::{Activity, IdentityDetail, identity};
 pub use paging::{Page, Pagination, Paging};
 pub use posture_check::{

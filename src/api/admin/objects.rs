@@ -1,0 +1,108 @@
+//! Lists and details of what is in force.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+
+use crate::dialect::openziti::{self, Activity, ErrorCode, IdentityDetail, Paging, RoleNames, filterable};
+use crate::enforce::device::Known;
+use crate::id::IdentityId;
+use crate::policy::objects::Identity;
+
+use super::Admin;
+use crate::api::refusal::Refusal;
+
+/// The parameters of a query, as sent.
+pub(super) type Parameters = Query<Vec<(String, String)>>;
+
+pub(super) async fn identities(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
+    let paging = paging(&query)?;
+    let published = admin.enforcer.published();
+    let page = paging.page(published.snapshot().objects().identities.values());
+    let postures: Vec<_> = page.items.iter().map(|identity| known(&admin, &identity.id)).collect();
+    let mut postures = postures.iter();
+    let page = page.map(|identity| shown(identity, postures.next().and_then(Option::as_deref)));
+    Ok(Json(openziti::list(page, filterable::IDENTITIES)).into_response())
+}
+
+pub(super) async fn identity(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let published = admin.enforcer.published();
+    let identity = published.snapshot().objects().identities.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
+    let known = known(&admin, &identity.id);
+    Ok(Json(openziti::detail(shown(identity, known.as_deref()))).into_response())
+}
+
+pub(super) async fn services(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
+    let paging = paging(&query)?;
+    let published = admin.enforcer.published();
+    let page = paging.page(published.snapshot().objects().services.values()).map(|service| openziti::service(service));
+    Ok(Json(openziti::list(page, filterable::SERVICES)).into_response())
+}
+
+pub(super) async fn service(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let published = admin.enforcer.published();
+    let service = published.snapshot().objects().services.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
+    Ok(Json(openziti::detail(openziti::service(service))).into_response())
+}
+
+pub(super) async fn service_policies(
+    State(admin): State<Admin>,
+    Query(query): Parameters,
+) -> Result<Response, Refusal> {
+    let paging = paging(&query)?;
+    let published = admin.enforcer.published();
+    let objects = published.snapshot().objects();
+    let names = RoleNames::of(objects);
+    let page = paging.page(objects.policies.values()).map(|policy| openziti::service_policy(policy, &names));
+    Ok(Json(openziti::list(page, filterable::SERVICE_POLICIES)).into_response())
+}
+
+pub(super) async fn service_policy(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let published = admin.enforcer.published();
+    let objects = published.snapshot().objects();
+    let policy = objects.policies.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
+    Ok(Json(openziti::detail(openziti::service_policy(policy, &RoleNames::of(objects)))).into_response())
+}
+
+pub(super) async fn posture_checks(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
+    let paging = paging(&query)?;
+    let published = admin.enforcer.published();
+    let page = paging.page(published.snapshot().objects().checks.values()).map(|check| openziti::posture_check(check));
+    Ok(Json(openziti::list(page, filterable::POSTURE_CHECKS)).into_response())
+}
+
+pub(super) async fn posture_check(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let published = admin.enforcer.published();
+    let check = published.snapshot().objects().checks.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
+    Ok(Json(openziti::detail(openziti::posture_check(check))).into_response())
+}
+
+/// What is known of an identity's device.
+fn known(admin: &Admin, identity: &IdentityId) -> Option<Arc<Known>> {
+    admin.enforcer.device(identity).map(|device| Arc::clone(&device.known()))
+}
+
+fn shown<'a>(identity: &'a Identity, known: Option<&'a Known>) -> IdentityDetail<'a> {
+    let posture = known.map(|known| &known.posture);
+    openziti::identity(identity).with_activity(Activity { posture, ..Activity::default() })
+}
+
+/// What part of a list is asked for. What would narrow or order the list and cannot be done yet is refused: a client that
+/// asked for one thing must not take the first of many for it.
+fn paging(query: &[(String, String)]) -> Result<Paging, Refusal> {
+    let (mut limit, mut offset) = (None, None);
+    for (name, value) in query {
+        match name.as_str() {
+            "limit" => limit = Some(value.as_str()),
+            "offset" => offset = Some(value.as_str()),
+            "filter" | "roleFilter" | "roleSemantic" => {
+                return Err(Refusal::because(ErrorCode::InvalidFilter, name, "is not supported", ""));
+            }
+            "sort" => return Err(Refusal::because(ErrorCode::InvalidSortIdentifier, name, "is not supported", "")),
+            _ => {}
+        }
+    }
+    Ok(Paging::parse(limit, offset)?)
+}

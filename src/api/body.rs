@@ -1,0 +1,75 @@
+//! Bodies of requests, read whole within their bounds.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http_body_util::BodyExt;
+use hyper::body::Body as _;
+use tokio::time::timeout;
+
+use crate::dialect::openziti::ErrorCode;
+use crate::limits;
+
+use super::refusal::Refusal;
+
+/// How much body is taken and how long it is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BodyBounds {
+    pub(super) bytes: usize,
+    pub(super) time: Duration,
+}
+
+/// The JSON text of a request.
+///
+/// The content type is asked for because a web page may send any other type to any site without the browser asking first.
+pub(super) async fn json(request: Request, bounds: BodyBounds) -> Result<Bytes, Refusal> {
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        let reason = "must be application/json";
+        return Err(Refusal::because(ErrorCode::UnsupportedMediaType, "content-type", reason, essence));
+    }
+    match timeout(bounds.time, whole(request.into_body(), bounds.bytes)).await {
+        Ok(body) => body,
+        Err(_) => Err(ErrorCode::RequestTimeout.into()),
+    }
+}
+
+/// Reads at most `max` bytes. Of what is beyond, some is read and thrown away, because a client that is still sending when
+/// the connection closes may never see the reply.
+async fn whole(mut body: Body, max: usize) -> Result<Bytes, Refusal> {
+    let patience = max.saturating_add(limits::API_DISCARDED_BYTES_MAX);
+    if body.size_hint().lower() > u64::try_from(patience).unwrap_or(u64::MAX) {
+        return Err(ErrorCode::RequestEntityTooLarge.into());
+    }
+    let mut read = 0usize;
+    let mut kept = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| broken_off())?.into_data() else { continue };
+        read = read.saturating_add(data.len());
+        if read <= max {
+            kept.extend_from_slice(&data);
+        } else if read > patience {
+            break;
+        }
+    }
+    if read <= max { Ok(kept.freeze()) } else { Err(ErrorCode::RequestEntityTooLarge.into()) }
+}
+
+fn broken_off() -> Refusal {
+    Refusal::because(ErrorCode::CouldNotParseBody, "body", "broke off", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_is_taken_up_to_its_bound_and_not_beyond() {
+        assert_eq!(whole(Body::from("12345678"), 8).await.unwrap(), "12345678");
+        assert!(whole(Body::from("123456789"), 8).await.is_err());
+    }
+}

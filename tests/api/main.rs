@@ -1,0 +1,23 @@
+//! The API listeners over real sockets: devices, operators, probes.
+
+#![cfg(test)]
+
+mod access;
+#[path = "../support/authority.rs"]
+#[expect(dead_code, reason = "shared with other tests, which use more of it")]
+mod authority;
+mod diagnostics;
+mod durability;
+#[path = "../store/faulty.rs"]
+#[expect(dead_code, reason = "shared with the store's tests, which use more of it")]
+mod faulty;
+mod listener;
+mod lists;
+mod logs;
+mod native;
+#[path = "../domain/objects.rs"]
+mod objects;
+mod ops;
+mod prompts;
+mod reports;
+mod world;

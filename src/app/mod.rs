@@ -1,1 +1,17 @@
-//! (room not yet furnished)
+//! Wiring: what is built from the configuration, in which order, and how it stops.
+//!
+//! [`Postern`] is everything but the gateway's own proxy: whoever runs a Pingora proxy of their own takes it as it is and wraps
+//! their proxy with it. [`Gateway`] is the whole of `postern run`, built on the same public calls.
+
+mod gateway;
+mod observers;
+pub mod policy_folder;
+mod postern;
+mod side_listeners;
+mod trust_files;
+
+pub use gateway::{Addresses, Gateway};
+pub use policy_folder::PolicyFolder;
+pub use postern::{Postern, StartError};
+pub use side_listeners::SideServices;
+pub use trust_files::{TrustFiles, TrustFilesError};

@@ -1,0 +1,153 @@
+//! The listeners beside the gateway: client API, admin API and ops, and the watch over what is written in files.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+use rustls::ServerConnection;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{Admin, Client, Credentials, Listener, Ops, Readiness, Security};
+use crate::config::watch::{Change, Timing, Watched, Watcher};
+use crate::tls::{self, HandshakeInspector, ReloadableResolver, ReloadableVerifier};
+
+use super::postern::{Postern, StartError};
+
+/// Bound sockets that serve nobody yet.
+#[derive(Debug)]
+pub(super) struct SideListeners {
+    client_api: (Listener, Security),
+    admin: (Listener, Security),
+    ops: Listener,
+    postern: Postern,
+    readiness: Arc<Readiness>,
+}
+
+/// Where the listeners beside the gateway were bound.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SideAddresses {
+    pub(super) client_api: SocketAddr,
+    pub(super) admin: SocketAddr,
+    pub(super) ops: SocketAddr,
+}
+
+impl SideListeners {
+    pub(super) async fn bind(postern: Postern, readiness: Arc<Readiness>) -> Result<Self, StartError> {
+        let listeners = &postern.settings().listeners;
+        let client_api = Listener::bind("client_api", listeners.client_api.address).await?;
+        let admin = Listener::bind("admin", listeners.admin.address).await?;
+        let ops = Listener::bind("ops", listeners.ops.address).await?;
+        let trust = postern.trust();
+        // Without a certificate the TLS library would refuse a client before anybody could count it or tell it why.
+        let devices = postern.verifier("client_api").certificate_optional();
+        let operators = postern.verifier("admin").certificate_optional();
+        Ok(SideListeners {
+            client_api: (client_api, security(&postern, trust.client_api(), devices)?),
+            admin: (admin, security(&postern, trust.admin(), operators)?),
+            ops,
+            readiness,
+            postern,
+        })
+    }
+
+    pub(super) fn addresses(&self) -> SideAddresses {
+        SideAddresses {
+            client_api: self.client_api.0.address(),
+            admin: self.admin.0.address(),
+            ops: self.ops.address(),
+        }
+    }
+
+    /// Serves until `stop`; returns when the last connection has ended.
+    pub(super) async fn serve(self, stop: CancellationToken) {
+        let SideListeners { client_api, admin, ops, postern, readiness } = self;
+        let enforcer = postern.enforcer();
+        let tasks = TaskTracker::new();
+        let serve = |listener: Listener, router, security| {
+            let clock = Arc::clone(enforcer.clock());
+            tasks.spawn(listener.serve(router, security, clock, enforcer.metrics().clone(), stop.clone()));
+        };
+        serve(client_api.0, Client::new(Arc::clone(enforcer)).router(), client_api.1);
+        let routes = Admin {
+            enforcer: Arc::clone(enforcer),
+            access: Arc::new(postern.settings().admin.clone()),
+            status: Arc::clone(postern.policy().status()),
+            reloader: Arc::clone(postern.policy()) as _,
+        };
+        serve(admin.0, routes.router(), admin.1);
+        serve(ops, Ops { enforcer: Arc::clone(enforcer), readiness }.router(), Security::Plain);
+        tasks.spawn(watch(postern.clone(), stop.clone()));
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+fn security(
+    postern: &Postern,
+    certificates: &Arc<ReloadableResolver>,
+    verifier: Arc<ReloadableVerifier>,
+) -> Result<Security, StartError> {
+    let config = Arc::new(tls::server_config(Arc::clone(certificates), Arc::clone(&verifier))?);
+    let inspector = HandshakeInspector::new(verifier);
+    let factory = postern.credentials().clone();
+    let credentials: Credentials = Arc::new(move |connection: &ServerConnection| {
+        let peer = inspector.inspect(connection);
+        peer.identity().ok().map(|identity| factory.credential(identity))
+    });
+    Ok(Security::Tls { config, credentials })
+}
+
+/// Reloads what changes on disk, until `stop`.
+async fn watch(postern: Postern, stop: CancellationToken) {
+    let config_file = postern.config_file().map_or_else(PathBuf::new, Into::into);
+    let mut watcher = Watcher::start(Watched::of(&config_file, postern.settings()), Timing::default());
+    // Something may have changed between loading and watching.
+    postern.catch_up().await;
+    while let Some(Some(change)) = stop.run_until_cancelled(watcher.changed()).await {
+        match change {
+            Change::Policy => postern.reload_policy().await,
+            Change::Trust => postern.reload_trust().await,
+            Change::ServerCertificates => postern.reload_server_certificates().await,
+            Change::Config => {
+                tracing::warn!("the configuration file has changed; a restart puts it into force");
+            }
+        }
+    }
+}
+
+/// The listeners beside the gateway as a Pingora background service, for a process that Pingora runs.
+#[derive(Debug)]
+pub struct SideServices {
+    pub(super) postern: Postern,
+}
+
+#[async_trait]
+impl BackgroundService for SideServices {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let readiness = Readiness::new();
+        let listeners = match SideListeners::bind(self.postern.clone(), Arc::clone(&readiness)).await {
+            Ok(listeners) => listeners,
+            Err(error) => return tracing::error!(%error, "client API, admin API and ops are not served"),
+        };
+        let addresses = listeners.addresses();
+        tracing::info!(
+            client_api = %addresses.client_api, admin = %addresses.admin, ops = %addresses.ops, "listening"
+        );
+        readiness.listeners_up();
+        let stop = CancellationToken::new();
+        let stopped = async {
+            // An error means that the sender is gone, which is a shutdown as well.
+            let _ = shutdown.wait_for(|stop| *stop).await;
+            readiness.shutting_down();
+            stop.cancel();
+        };
+        tokio::join!(listeners.serve(stop.clone()), stopped);
+        if let Err(error) = self.postern.store().flush().await {
+            tracing::error!(%error, "the store could not be flushed at the end");
+        }
+    }
+}

@@ -234,3 +234,11 @@ pub const WATCH_QUIET_WAIT_MAX: Duration = Duration::from_secs(2);
 pub const WATCH_POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// Largest watched certificate, key, CA or revocation list, in bytes.
 pub const WATCHED_FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Longest beginning of an answer that the health probe looks at, in bytes.
+pub const HEALTH_ANSWER_BYTES_MAX: usize = 4096;
+/// Longest answer the demo reads, in bytes.
+pub const DEMO_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest the demo waits for an edit of the policy to come into force.
+pub const DEMO_RELOAD_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How often the demo asks in the meantime.
+pub const DEMO_RELOAD_POLL: Duration = Duration::from_millis(100);

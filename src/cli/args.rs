@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::demo;
+
 /// Longest validity a certificate may be asked for on the command line, in days.
 const CERTIFICATE_DAYS_MAX: i64 = 3650;
 
@@ -40,9 +42,23 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+    Demo(DemoArgs),
+    #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+    Run(RunArgs),
+    #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+    Check(CheckArgs),
+    #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+    Health(HealthArgs),
+    #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Pki(PkiArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Completions(CompletionsArgs),
+    #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+    #[command(hide = true)]
+    Schema(SchemaArgs),
+    /// Play the protection agent of the demo: wait for the standard input to end.
+    #[command(hide = true, name = demo::agent_program::COMMAND)]
+    DemoAgent,
 }
 
 /// How a command prints its answer.

@@ -4,9 +4,15 @@
 //! Nothing but the terminal writes to the process's output.
 
 pub mod args;
+mod check;
 mod completions;
+mod demo;
+mod health;
 pub mod origin;
 mod pki;
+mod run;
+mod schema;
+mod signals;
 pub mod terminal;
 
 use std::process::ExitCode;
@@ -41,8 +47,16 @@ impl From<Exit> for ExitCode {
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub enum CommandError {
+    /// Serving.
+    Run(#[from] run::RunError),
+    /// The demo.
+    Demo(#[from] demo::DemoError),
+    /// The health probe.
+    Health(#[from] health::HealthError),
     /// The development CA.
     Pki(#[from] tls::pki::PkiError),
+    /// The schema files.
+    Schema(#[from] schema::SchemaError),
     /// Standard output.
     Output(#[from] OutputError),
 }
@@ -75,8 +89,14 @@ pub fn main() -> ExitCode {
 
 fn run(command: &Command, terminal: &Terminal) -> Result<Exit, CommandError> {
     let exit = match command {
+        Command::Run(args) => run::run(args)?,
+        Command::Check(args) => check::run(args, &SystemClock, terminal),
+        Command::Demo(args) => demo::run(args, terminal)?,
+        Command::Health(args) => health::run(args, terminal)?,
         Command::Pki(args) => pki::run(args, &SystemClock, terminal)?,
         Command::Completions(args) => completions::run(args, terminal),
+        Command::Schema(args) => schema::run(args, terminal)?,
+        Command::DemoAgent => demo::agent_program::play(),
     };
     terminal.finish().map_err(OutputError)?;
     Ok(exit)

@@ -69,7 +69,7 @@ fn every_example_of_a_command_on_offer_is_a_command_line_that_parses() {
     for_each_command(&offered, &mut |command| {
         let help = command.clone().render_long_help().to_string();
         for example in help.lines().filter_map(|line| line.strip_prefix("  postern ")) {
-            let example = example.split('>').next().unwrap();
+            let example = example.split(['>', '|', '&']).next().unwrap();
             let words = example.split('\'').enumerate().flat_map(|(index, part)| match index % 2 {
                 0 => part.split_whitespace().collect::<Vec<_>>(),
                 _ => vec![part],

@@ -6,6 +6,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use postern::decision::DenialReason;
+use postern::posture::outcome::{FailReason, NoResultReason};
+use postern::proxy::UpstreamFault;
+use postern::proxy::hygiene::Fault;
+
 /// The floors from the ground up. A room imports rooms of lower floors only, and itself.
 const FLOORS: &[&[&str]] = &[
     &["clock", "id", "limits"],
@@ -214,4 +219,20 @@ fn the_visible_top_level_stays_as_it_is() {
         let top = path.split('/').next().unwrap();
         assert!(top.starts_with('.') || TOP.contains(&top), "{top} does not belong on the visible top level");
     }
+}
+
+#[test]
+fn the_readme_lists_every_code_and_every_metric() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let codes = (DenialReason::ALL.iter().map(|reason| reason.code()))
+        .chain(FailReason::ALL.iter().map(|reason| reason.code()))
+        .chain(NoResultReason::ALL.iter().map(|reason| reason.code()))
+        .chain(Fault::ALL.iter().map(|fault| fault.code()))
+        .chain(UpstreamFault::ALL.iter().map(|fault| fault.code()));
+    let metrics = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/telemetry/metrics.rs")).unwrap();
+    let metrics = metrics
+        .split('"')
+        .filter(|text| text.starts_with("postern_") && text.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+    let missing: Vec<&str> = codes.chain(metrics).filter(|name| !readme.contains(&format!("| `{name}` |"))).collect();
+    assert!(missing.is_empty(), "the README has no row for {missing:?}");
 }

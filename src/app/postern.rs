@@ -13,7 +13,7 @@ use crate::enforce::Enforcer;
 use crate::policy::subject::SubjectKind;
 use crate::proxy::{ForwardedCertificate, Gate, GateOptions};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, MetricsError};
 use crate::tls::{
     self, CredentialFactory, CrlPolicy, EnrolmentRule, ReloadableVerifier, TrustError, TrustSources, TrustStore,
 };
@@ -63,7 +63,7 @@ pub enum StartError {
     },
     /// The metrics cannot be registered.
     #[error("metrics: {0}")]
-    Metrics(#[from] prometheus::Error),
+    Metrics(#[from] MetricsError),
     /// TLS cannot be set up.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),

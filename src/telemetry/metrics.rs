@@ -8,6 +8,9 @@ use prometheus::{
 use crate::decision::DenialReason;
 use crate::limits;
 
+/// Why metrics cannot be registered or rendered.
+pub use prometheus::Error as MetricsError;
+
 /// All metrics of one gateway, in a registry of its own.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -164,7 +167,7 @@ impl Metrics {
             )?,
             store_writes: register.counters(
                 "postern_store_writes_total",
-                "Records handed to the store, by result (ok, failed, dropped).",
+                "Records handed to the store, by result (ok, failed, refused).",
                 &["result"],
             )?,
             reloads: register.counters(

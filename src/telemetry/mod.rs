@@ -6,4 +6,4 @@
 pub mod logs;
 pub mod metrics;
 
-pub use metrics::Metrics;
+pub use metrics::{Metrics, MetricsError};

@@ -10,6 +10,51 @@
 //!
 //! Request hygiene ([`hygiene`]), what upstreams are told ([`headers`]) and what a refused client is told ([`respond`])
 //! are rooms of their own, so that each promise is kept in one place.
+//!
+//! # Behind somebody else's proxy
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use pingora::server::Server;
+//! use pingora::services::listening::Service;
+//! use pingora_proxy::ProxyHttp;
+//! use postern::enforce::Enforcer;
+//! use postern::proxy::{Gate, GateOptions, GatedProxy};
+//! use postern::tls::{CredentialFactory, ReloadableResolver, ReloadableVerifier, gateway_settings};
+//!
+//! # struct MyProxy;
+//! # #[async_trait::async_trait]
+//! # impl ProxyHttp for MyProxy {
+//! #     type CTX = ();
+//! #     fn new_ctx(&self) {}
+//! #     async fn upstream_peer(
+//! #         &self,
+//! #         _: &mut pingora_proxy::Session,
+//! #         _: &mut (),
+//! #     ) -> pingora::Result<Box<pingora::upstreams::peer::HttpPeer>> {
+//! #         unimplemented!()
+//! #     }
+//! # }
+//! // `MyProxy` is a `ProxyHttp` as it was; it hears of permits if it cares to.
+//! impl GatedProxy for MyProxy {}
+//!
+//! fn serve(
+//!     my_proxy: MyProxy,
+//!     mut server: Server,
+//!     enforcer: Arc<Enforcer>,
+//!     credentials: CredentialFactory,
+//!     certificates: Arc<ReloadableResolver>,
+//!     verifier: Arc<ReloadableVerifier>,
+//! ) -> pingora::Result<()> {
+//!     let gate = Gate::new(enforcer, credentials, GateOptions::default());
+//!     let app = gate.protect(my_proxy, &server.configuration);
+//!     let mut service = Service::new("gateway".to_owned(), app);
+//!     service.add_tls_with_settings("0.0.0.0:8443", None, gateway_settings(certificates, verifier)?);
+//!     server.add_service(service);
+//!     server.run_forever()
+//! }
+//! ```
 
 mod enforced;
 mod gate;

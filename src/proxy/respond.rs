@@ -1,6 +1,6 @@
 //! From a refusal to an answer: the one place that decides what a refused client may learn.
 //!
-//! [`render`] is pure and does the deciding; [`send`] writes its result to the client.
+//! [`render`] is pure and does the deciding; `send` writes its result to the client.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,5 +1,7 @@
 //! The gate and the proxy behind it, over real sockets.
 
+#![cfg(test)]
+
 mod admission;
 mod foreign;
 mod hygiene;

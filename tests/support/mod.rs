@@ -1,7 +1,6 @@
 //! What several test binaries share: a CA, origins, a gateway in this process, and clients. No ports are fixed, nothing
 //! sleeps, and everything ends with the value that stands for it.
 
-#![expect(clippy::allow_attributes, reason = "no one binary uses all of it, and some use all of a file")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod authority;

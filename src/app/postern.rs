@@ -8,10 +8,10 @@ use pingora::listeners::tls::TlsSettings;
 use pingora::services::background::{GenBackgroundService, background_service};
 
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{self, Environment, Findings, NameFrom, RequestIds, Settings, Store as StoreKind};
+use crate::config::{self, Environment, Findings, NameFrom, Settings, Store as StoreKind};
 use crate::enforce::Enforcer;
 use crate::policy::subject::SubjectKind;
-use crate::proxy::{ForwardedCertificate, Gate, GateOptions};
+use crate::proxy::{Gate, GateOptions};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Metrics, MetricsError};
 use crate::tls::{
@@ -157,12 +157,7 @@ impl Postern {
 
     /// The gate to put a proxy behind.
     pub fn gate(&self) -> Arc<Gate> {
-        let proxy = &self.settings.proxy;
-        let options = GateOptions {
-            trusted: proxy.forwarded.trusted.clone(),
-            accept_request_ids: proxy.request_ids == RequestIds::AcceptFromTrusted,
-            client_certificate: proxy.forwarded.client_certificate.then(ForwardedCertificate::default),
-        };
+        let options = GateOptions::from(&self.settings.proxy);
         Gate::new(Arc::clone(&self.enforcer), self.credentials.clone(), options)
     }
 

@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_long_command_is_broken_between_options_and_reads_as_one() {
-        let long = "x".repeat(60);
+        let long = "x".repeat(50);
         let command = Command { parts: vec!["curl".to_owned()], gives: None };
         let lines = command.option("--cacert", &long).option("--cert", &long).word("https://localhost/").lines();
         assert_eq!(lines.len(), 2, "{lines:?}");

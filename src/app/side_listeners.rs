@@ -71,7 +71,11 @@ impl SideListeners {
             let clock = Arc::clone(enforcer.clock());
             tasks.spawn(listener.serve(router, security, clock, enforcer.metrics().clone(), stop.clone()));
         };
-        serve(client_api.0, Client::new(Arc::clone(enforcer)).router(), client_api.1);
+        serve(
+            client_api.0,
+            Client::new(Arc::clone(enforcer)).with_limits(&postern.settings().limits).router(),
+            client_api.1,
+        );
         let routes = Admin {
             enforcer: Arc::clone(enforcer),
             access: Arc::new(postern.settings().admin.clone()),

@@ -61,12 +61,13 @@ fn anchors_and_merges_within_reason_are_fine() {
 tls:
   certificates:
     - &shared { cert_file: a.crt, key_file: a.key }
-    - { <<: *shared, names: [b.example] }
+    - { <<: *shared, key_file: b.key }
   client_ca_files: [ca.crt]
 ";
     let (settings, _) = load(text).unwrap();
     assert_eq!(settings.tls.certificates.len(), 2);
     assert!(settings.tls.certificates[1].cert_file.ends_with("a.crt"));
+    assert!(settings.tls.certificates[1].key_file.ends_with("b.key"));
 }
 
 #[test]

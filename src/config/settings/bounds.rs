@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::config::document::Field;
 use crate::config::values::Whole;
-use crate::limits::{FAILURES_PER_IDENTITY_MAX, REPORT_BYTES_MAX, REPORT_OBSERVATIONS_MAX};
+use crate::limits::{REPORT_BYTES_MAX, REPORT_OBSERVATIONS_MAX};
 
 /// Bounds in force; none is above its constant in [`crate::limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +14,6 @@ pub struct Limits {
     pub report_bytes: usize,
     /// Most observations in one posture report.
     pub report_observations: usize,
-    /// Failures kept for each identity.
-    pub failures_per_identity: usize,
 }
 
 /// Bounds. They can be lowered, never raised.
@@ -26,8 +24,6 @@ pub(super) struct RawLimits {
     report_bytes: Field<Whole<1024, { REPORT_BYTES_MAX as i64 }>>,
     /// Most observations in one posture report. Default: 4096.
     report_observations: Field<Whole<1, { REPORT_OBSERVATIONS_MAX as i64 }>>,
-    /// Failures kept for each identity; the oldest goes first. Default: 50.
-    failures_per_identity: Field<Whole<1, { FAILURES_PER_IDENTITY_MAX as i64 }>>,
 }
 
 impl RawLimits {
@@ -35,7 +31,6 @@ impl RawLimits {
         Limits {
             report_bytes: self.report_bytes.value().map_or(REPORT_BYTES_MAX, Whole::to),
             report_observations: self.report_observations.value().map_or(REPORT_OBSERVATIONS_MAX, Whole::to),
-            failures_per_identity: self.failures_per_identity.value().map_or(FAILURES_PER_IDENTITY_MAX, Whole::to),
         }
     }
 }

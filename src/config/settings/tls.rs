@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::resolve_all;
 use crate::config::document::{Document, Field, NodeId, Session};
-use crate::config::values::{HostPattern, PathText};
+use crate::config::values::PathText;
 
 /// Certificates and trust, as files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,15 +22,13 @@ pub struct Tls {
     pub expired_crl: ExpiredCrl,
 }
 
-/// A server certificate and its key, as PEM files.
+/// A server certificate and its key, as PEM files. It is shown to clients that ask for one of the names in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerCertificate {
     /// The certificate chain, leaf first.
     pub cert_file: PathBuf,
     /// The private key.
     pub key_file: PathBuf,
-    /// The names it is for, lower case, `*.` allowed; empty takes the names in the certificate.
-    pub names: Vec<String>,
 }
 
 /// What an expired revocation list means for clients of its issuer.
@@ -68,8 +66,6 @@ pub(super) struct RawServerCertificate {
     cert_file: Field<PathText>,
     /// PEM file of the private key.
     key_file: Field<PathText>,
-    /// Names it is shown for. Default: the names in the certificate.
-    names: Field<Vec<Field<HostPattern>>>,
 }
 
 impl RawTls {
@@ -119,13 +115,10 @@ pub(super) fn check_certificates(
     for raw in list.items() {
         let cert_file = raw.value.cert_file.required(session, raw.node, "cert_file");
         let key_file = raw.value.key_file.required(session, raw.node, "key_file");
-        let names = raw.value.names.items().into_iter();
-        let names = names.map(|name| name.value.0).collect();
         if let (Some(cert_file), Some(key_file)) = (cert_file, key_file) {
             certificates.push(ServerCertificate {
                 cert_file: folder.join(cert_file.value.0),
                 key_file: folder.join(key_file.value.0),
-                names,
             });
         }
     }

@@ -57,10 +57,10 @@ pub const API_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 pub const API_DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 /// Pause after a connection could not be accepted, for example because the process has too many files open.
 pub const API_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Posture reports held in memory at once while they are read.
-pub const API_REPORT_BODIES_MAX: usize = 128;
-/// Posture reports of one identity that are read at once; further ones are refused.
-pub const API_REPORT_BODIES_PER_IDENTITY_MAX: usize = 4;
+/// Posture reports in memory at once, from the first byte to the acknowledgement; further ones wait.
+pub const API_REPORTS_MAX: usize = 256;
+/// Posture reports of one identity in memory at once; further ones are refused.
+pub const API_REPORTS_PER_IDENTITY_MAX: usize = 8;
 /// How much of a body that is too large is read and thrown away, in bytes, so that its sender gets to see the reply.
 pub const API_DISCARDED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// When a client may try again after the store could not take its report.

@@ -11,15 +11,15 @@ use http::StatusCode;
 use crate::clock::Timestamp;
 use crate::config;
 use crate::decision::DenialReason;
-use crate::dialect::openziti::{self, ApiError, ErrorCode};
+use crate::dialect::openziti::{self, ApiError, ErrorCode, PromptedService};
 use crate::enforce::{Connection, Device, Enforcer, ReportRefused};
 use crate::limits;
 use crate::posture::report::{Report, ReportError};
 
 use super::body::{self, BodyBounds};
 use super::edge::{self, Caller, Edge};
+use super::places::Places;
 use super::prompts::prompts;
-use super::reading::Reading;
 use super::refusal::{self, Refusal};
 use super::version::{self, Api};
 
@@ -29,7 +29,7 @@ pub struct Client {
     enforcer: Arc<Enforcer>,
     body_bounds: BodyBounds,
     observations_max: usize,
-    reading: Arc<Reading>,
+    places: Arc<Places>,
 }
 
 impl Client {
@@ -39,7 +39,7 @@ impl Client {
             enforcer,
             body_bounds: BodyBounds { bytes: limits::REPORT_BYTES_MAX, time: limits::API_BODY_TIME_MAX },
             observations_max: limits::REPORT_OBSERVATIONS_MAX,
-            reading: Reading::new(),
+            places: Places::new(),
         }
     }
 
@@ -94,11 +94,9 @@ impl Client {
     /// Reads the body of a report and makes a [`Report`] of it.
     async fn read(
         &self,
-        device: &Device,
         request: Request,
         parse: impl FnOnce(&[u8], Timestamp) -> Result<Report, ApiError>,
     ) -> Result<Report, Refusal> {
-        let _place = self.reading.place(device.identity()).await?;
         let body = body::json(request, self.body_bounds).await?;
         let report = parse(&body, self.enforcer.clock().now())?;
         let (count, max) = (report.observations.len(), self.observations_max);
@@ -124,6 +122,20 @@ impl Client {
         }
     }
 
+    /// A report from its first byte to the moment it is durable and in force.
+    async fn work(
+        &self,
+        device: &Arc<Device>,
+        request: Request,
+        parse: impl FnOnce(&[u8], Timestamp) -> Result<Report, ApiError>,
+    ) -> Result<Vec<PromptedService>, Refusal> {
+        let _place = self.places.place(device.identity()).await?;
+        let report = self.read(request, parse).await?;
+        let prompts = prompts(&self.enforcer, device, &report);
+        self.take_in(device, report).await?;
+        Ok(prompts)
+    }
+
     async fn report(
         &self,
         connection: &Connection,
@@ -134,14 +146,7 @@ impl Client {
             Ok(device) => device,
             Err(refusal) => return refusal.into_response(),
         };
-        let result = match self.read(&device, request, parse).await {
-            Ok(report) => {
-                let prompts = prompts(&self.enforcer, &device, &report);
-                self.take_in(&device, report).await.map(|()| prompts)
-            }
-            Err(refusal) => Err(refusal),
-        };
-        let mut response = match result {
+        let mut response = match self.work(&device, request, parse).await {
             Ok(prompts) => {
                 self.enforcer.metrics().posture_report("stored");
                 (StatusCode::CREATED, Json(openziti::posture_response_envelope(&prompts))).into_response()

@@ -14,8 +14,8 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::clock::{SharedClock, Stopwatch, Timestamp};
 use crate::dialect::openziti::ErrorCode;
@@ -48,11 +48,9 @@ pub(super) struct Caller(pub(super) Arc<str>);
 
 /// A UUID of version 7 for this moment.
 pub(super) fn unique_id(now: Timestamp) -> Arc<str> {
-    let mut random = [0; 10];
-    // Without randomness ids of one millisecond would collide, which costs clarity in a log and nothing else.
-    let _ = SystemRandom::new().fill(&mut random);
     let millis = u64::try_from(now.as_millis()).unwrap_or(0);
-    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string().into()
+    let nanos = u32::try_from(millis % 1000 * 1_000_000).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, millis / 1000, nanos)).to_string().into()
 }
 
 async fn surround(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {

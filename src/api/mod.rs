@@ -1,14 +1,15 @@
-//! The HTTP interfaces beside the gateway: the client API for devices, the admin API for operators, the ops endpoints for
-//! probes and Prometheus.
+//! The HTTP interfaces beside the gateway: the client API for devices, the admin API for operators, the ops endpoints
+//! for probes and Prometheus.
 //!
-//! This room owns sockets, routes, admission to the routes and the order of things in a request. What the OpenZiti replies look like
-//! belongs to [`crate::dialect::openziti`]; what is true belongs to [`crate::enforce::Enforcer`]. Nothing here decides access to a
-//! service.
+//! This room owns sockets, routes, admission to the routes and the order of things in a request. What OpenZiti's replies
+//! look like belongs to [`crate::dialect::openziti`]; what is true belongs to [`crate::enforce::Enforcer`]. Nothing here
+//! decides access to a service.
 //!
 //! # What must always hold
 //!
 //! * A device writes and reads posture under the identity of its own verified certificate, asked again with each request.
-//! * A report is answered with success only after the store has made it durable; any other answer leaves the earlier posture.
+//! * A report is answered with success only after the store has made it durable; any other leaves the
+//!   earlier posture in force.
 //! * No token, and no body, is ever logged or returned. Tokens are compared by digest, in constant time.
 //! * Every request is answered, with a request id, whatever a handler does.
 
@@ -21,8 +22,8 @@ mod edge;
 mod guessing;
 pub mod listener;
 pub mod ops;
+mod places;
 mod prompts;
-mod reading;
 mod refusal;
 pub mod reload;
 mod version;

@@ -175,7 +175,7 @@ async fn one_device_cannot_take_every_place_for_reports() {
     let api = Arc::new(world.client_waiting(Duration::from_secs(1)).await);
     let http = world.http(&api, Some(&world.ca.client("laptop")));
     let mut slow = tokio::task::JoinSet::new();
-    for _ in 0..=limits::API_REPORT_BODIES_PER_IDENTITY_MAX {
+    for _ in 0..=limits::API_REPORTS_PER_IDENTITY_MAX {
         let (http, api) = (http.clone(), Arc::clone(&api));
         slow.spawn(async move { post(&http, &api, ONE, reqwest::Body::wrap(NeverComes)).await.0 });
     }

@@ -6,7 +6,9 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::header::UPGRADE;
 use http::{StatusCode, Version};
+use pingora::http::RequestHeader;
 use pingora::protocols::Digest;
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
@@ -17,7 +19,7 @@ use super::enforced::{Admitted, GatedProxy};
 use super::refusal::{Refusal, UpstreamFault};
 use super::request_id::RequestId;
 use super::respond;
-use super::upstream::{Attempt, Member, Pool, Pools};
+use super::upstream::{Attempt, Member, Pool, Pools, Wanted};
 use crate::decision::Permit;
 use crate::limits::{
     CLIENT_IDLE_WAIT_MAX, CLIENT_WRITE_WAIT_MAX, UPSTREAM_ATTEMPTS_MAX, UPSTREAM_IDLE_CONNECTIONS_MAX,
@@ -79,8 +81,7 @@ impl ProxyHttp for UpstreamRouter {
     }
 
     async fn upstream_peer(&self, session: &mut Session, route: &mut Route) -> Result<Box<HttpPeer>> {
-        let http2_client = session.req_header().version == Version::HTTP_2;
-        let peer = route.next_peer(&self.pools, http2_client).await;
+        let peer = route.next_peer(&self.pools, wanted(session.req_header())).await;
         peer.map(Box::new).map_err(UpstreamFault::into_error)
     }
 
@@ -152,14 +153,22 @@ impl ProxyHttp for UpstreamRouter {
     }
 }
 
+fn wanted(request: &RequestHeader) -> Wanted {
+    match request.version {
+        Version::HTTP_2 => Wanted::Http2,
+        _ if request.headers.contains_key(UPGRADE) => Wanted::Upgrade,
+        _ => Wanted::Http1,
+    }
+}
+
 impl Route {
     /// Where to connect now: the next address of the upstream under way, or another upstream.
-    async fn next_peer(&mut self, pools: &Pools, http2_client: bool) -> std::result::Result<HttpPeer, UpstreamFault> {
+    async fn next_peer(&mut self, pools: &Pools, wanted: Wanted) -> std::result::Result<HttpPeer, UpstreamFault> {
         let (permit, _) = self.admitted.as_ref().ok_or(UpstreamFault::NoUpstream)?;
         let pool = self.pool.get_or_insert_with(|| pools.pool(permit));
         let template = pool.template()?;
         if let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.has_more()) {
-            return attempt.next_peer(template, http2_client);
+            return attempt.next_peer(template, wanted);
         }
         let mut fault = None;
         loop {
@@ -169,7 +178,7 @@ impl Route {
             };
             self.tried.push(Arc::clone(&member));
             match Attempt::begin(member, pool.transport().connect_timeout).await {
-                Ok(attempt) => return self.attempt.insert(attempt).next_peer(template, http2_client),
+                Ok(attempt) => return self.attempt.insert(attempt).next_peer(template, wanted),
                 Err(reason) if self.tried.len() > usize::from(pool.transport().retries) => return Err(reason),
                 // Another one may have an address.
                 Err(reason) => fault = Some(reason),

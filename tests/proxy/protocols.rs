@@ -169,6 +169,21 @@ async fn websocket_goes_through_for_whom_it_is_allowed() {
     assert_eq!(origin.requests(), 1);
 }
 
+/// Every third WebSocket to an upstream on the same machine was closed right after its `101`: Pingora had the answer in hand
+/// before it looked at the end of the request's empty body, and took that for the end of the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_stays_open_however_fast_the_upstream_answers() {
+    const ATTEMPTS: usize = 100;
+    let origin = Origin::start().await;
+    let gateway = wiki(&origin).start().await;
+    for attempt in 0..ATTEMPTS {
+        let stream = gateway.connect("alice", "wiki.example.test").await.into_stream();
+        let (mut socket, _) = tokio_tungstenite::client_async("wss://wiki.example.test/ws", stream).await.unwrap();
+        socket.send(Message::text("one")).await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("one"), "attempt {attempt}");
+    }
+}
+
 #[tokio::test]
 async fn grpc_keeps_its_trailers() {
     let authority = Authority::new("Origin CA");

@@ -5,6 +5,7 @@ mod health;
 mod peer;
 mod pool;
 mod resolve;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use self::health::Probes;
+pub(super) use self::peer::Wanted;
 pub(super) use self::pool::{Attempt, Member, Pool};
 use crate::decision::Permit;
 use crate::id::ServiceId;

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::{ALPN, HttpPeer, PeerOptions};
 use pingora::utils::tls::{WrappedX509, parse_x509};
 
+use super::upgrade::PatientConnect;
 use crate::limits::UPSTREAM_STREAMS_MAX;
 use crate::policy::service::{Transport, UpstreamProtocol};
 use crate::tls::{Certificate, MalformedCertificate, MaterialError, load_certificates};
@@ -29,6 +31,17 @@ pub(in crate::proxy) enum TemplateError {
     },
 }
 
+/// What a request wants of its upstream's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Wanted {
+    /// Nothing but HTTP/1.1.
+    Http1,
+    /// HTTP/2, where the upstream agrees.
+    Http2,
+    /// To become something else, such as a WebSocket.
+    Upgrade,
+}
+
 /// What all connections of one pool have in common.
 pub(in crate::proxy) struct Template {
     tls: bool,
@@ -36,6 +49,7 @@ pub(in crate::proxy) struct Template {
     protocol: UpstreamProtocol,
     options: PeerOptions,
     number: u64,
+    upgrades: AtomicU64,
 }
 
 impl Template {
@@ -57,11 +71,12 @@ impl Template {
             protocol: transport.protocol,
             options,
             number,
+            upgrades: AtomicU64::new(0),
         })
     }
 
     /// An upstream at `address`, called by the name `host`.
-    pub(super) fn peer(&self, address: SocketAddr, host: &str, http2_client: bool) -> HttpPeer {
+    pub(super) fn peer(&self, address: SocketAddr, host: &str, wanted: Wanted) -> HttpPeer {
         // INVARIANT: the name is never empty where TLS is used; with an empty one Pingora would verify nothing.
         let name = self.server_name.as_deref().filter(|name| !name.is_empty()).unwrap_or(host);
         let name = if self.tls { name.trim_start_matches('[').trim_end_matches(']').to_owned() } else { String::new() };
@@ -70,17 +85,28 @@ impl Template {
         peer.options.alpn = match self.protocol {
             UpstreamProtocol::Http1 => ALPN::H1,
             UpstreamProtocol::Http2 => ALPN::H2,
-            UpstreamProtocol::Auto if self.tls && http2_client => ALPN::H2H1,
+            UpstreamProtocol::Auto if self.tls && wanted == Wanted::Http2 => ALPN::H2H1,
             UpstreamProtocol::Auto => ALPN::H1,
         };
         // Pingora would rather take an idle HTTP/1.1 connection than make an HTTP/2 one, and gRPC would lose its trailers.
         peer.group_key = self.number.wrapping_mul(2) | u64::from(peer.options.alpn != ALPN::H1);
+        if wanted == Wanted::Upgrade && peer.options.alpn == ALPN::H1 {
+            let connect_timeout = self.options.connection_timeout.unwrap_or(Duration::MAX);
+            peer.options.custom_l4 = Some(Arc::new(PatientConnect { connect_timeout }));
+            peer.group_key = self.key_of_its_own();
+        }
         peer
+    }
+
+    /// A key that no other connection has: an upgrade wants a new one, and leaves nothing that could be used again.
+    fn key_of_its_own(&self) -> u64 {
+        let count = self.upgrades.fetch_add(1, Ordering::Relaxed) & u64::from(u32::MAX);
+        self.number.wrapping_add(1) << u32::BITS | count
     }
 
     /// The same for a health check, which has less patience.
     pub(super) fn probe(&self, address: SocketAddr, host: &str, patience: Duration) -> HttpPeer {
-        let mut peer = self.peer(address, host, false);
+        let mut peer = self.peer(address, host, Wanted::Http1);
         peer.options.connection_timeout = Some(patience);
         peer.options.total_connection_timeout = Some(patience);
         peer.options.read_timeout = Some(patience);
@@ -119,9 +145,9 @@ mod tests {
     use super::*;
     use crate::policy::service::{Balance, UpstreamTls};
 
-    fn peer(tls: Option<UpstreamTls>, protocol: UpstreamProtocol, host: &str, http2_client: bool) -> HttpPeer {
+    fn peer(tls: Option<UpstreamTls>, protocol: UpstreamProtocol, host: &str, wanted: Wanted) -> HttpPeer {
         let transport = Transport { tls, protocol, ..transport(Balance::RoundRobin) };
-        Template::new(&transport, 7).unwrap().peer("[::1]:443".parse().unwrap(), host, http2_client)
+        Template::new(&transport, 7).unwrap().peer("[::1]:443".parse().unwrap(), host, wanted)
     }
 
     #[test]
@@ -135,7 +161,7 @@ mod tests {
             (None, "[::1]", "::1"),
             (Some(""), "10.0.0.1", "10.0.0.1"),
         ] {
-            let peer = peer(tls(name), UpstreamProtocol::Auto, host, false);
+            let peer = peer(tls(name), UpstreamProtocol::Auto, host, Wanted::Http1);
             assert_eq!(peer.sni(), expected);
             assert!(peer.is_tls() && peer.verify_cert() && peer.verify_hostname());
         }
@@ -143,15 +169,24 @@ mod tests {
 
     #[test]
     fn the_version_follows_the_client_only_where_tls_can_agree_on_it() {
-        let alpn = |tls: bool, protocol, http2_client| {
+        let alpn = |tls: bool, protocol, wanted| {
             let tls = tls.then_some(UpstreamTls { server_name: None, ca_file: None });
-            peer(tls, protocol, "h", http2_client).options.alpn
+            peer(tls, protocol, "h", wanted).options.alpn
         };
-        assert_eq!(alpn(true, UpstreamProtocol::Auto, true), ALPN::H2H1);
-        assert_eq!(alpn(true, UpstreamProtocol::Auto, false), ALPN::H1);
-        assert_eq!(alpn(false, UpstreamProtocol::Auto, true), ALPN::H1);
-        assert_eq!(alpn(false, UpstreamProtocol::Http2, false), ALPN::H2);
-        assert_eq!(alpn(true, UpstreamProtocol::Http1, true), ALPN::H1);
+        assert_eq!(alpn(true, UpstreamProtocol::Auto, Wanted::Http2), ALPN::H2H1);
+        assert_eq!(alpn(true, UpstreamProtocol::Auto, Wanted::Http1), ALPN::H1);
+        assert_eq!(alpn(false, UpstreamProtocol::Auto, Wanted::Http2), ALPN::H1);
+        assert_eq!(alpn(false, UpstreamProtocol::Http2, Wanted::Http1), ALPN::H2);
+        assert_eq!(alpn(true, UpstreamProtocol::Http1, Wanted::Http2), ALPN::H1);
+    }
+
+    #[test]
+    fn an_upgrade_has_a_connection_of_its_own() {
+        let template = Template::new(&transport(Balance::RoundRobin), 7).unwrap();
+        let key = |wanted| template.peer("[::1]:80".parse().unwrap(), "h", wanted).group_key;
+        assert_eq!(key(Wanted::Http1), key(Wanted::Http1));
+        assert_ne!(key(Wanted::Upgrade), key(Wanted::Upgrade));
+        assert!(key(Wanted::Upgrade) > u64::from(u32::MAX));
     }
 
     #[test]

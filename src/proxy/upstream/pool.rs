@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 
 use super::balance::{Turns, attraction, fingerprint};
 use super::health::{self, Probes};
-use super::peer::Template;
+use super::peer::{Template, Wanted};
 use super::resolve::Addresses;
 use crate::policy::objects::Service;
 use crate::policy::service::{Balance, Transport, Upstream};
@@ -182,11 +182,11 @@ impl Attempt {
     pub(in crate::proxy) fn next_peer(
         &mut self,
         template: &Template,
-        http2_client: bool,
+        wanted: Wanted,
     ) -> Result<HttpPeer, UpstreamFault> {
         let (position, address) = self.untried.pop().ok_or(UpstreamFault::Unreachable)?;
         self.current = Some(position);
-        Ok(template.peer(address, &self.member.host, http2_client))
+        Ok(template.peer(address, &self.member.host, wanted))
     }
 
     /// The connection was made: the next request begins with the same address.
@@ -290,8 +290,8 @@ pub(super) mod tests {
         let member = Arc::clone(&pool.members[0]);
         let mut attempt = Attempt::begin(member, Duration::ZERO).await.unwrap();
         assert!(attempt.has_more());
-        attempt.next_peer(template, false).unwrap();
+        attempt.next_peer(template, Wanted::Http1).unwrap();
         assert!(!attempt.has_more());
-        assert_eq!(attempt.next_peer(template, false).unwrap_err(), UpstreamFault::Unreachable);
+        assert_eq!(attempt.next_peer(template, Wanted::Http1).unwrap_err(), UpstreamFault::Unreachable);
     }
 }

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
-use rustls::ServerConnection;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{Admin, Client, Credentials, Listener, Ops, Readiness, Security};
+use crate::api::{Admin, Client, Listener, Ops, Readiness, Security, credentials};
 use crate::config::watch::{Change, Timing, Watched, Watcher};
-use crate::tls::{self, HandshakeInspector, ReloadableResolver, ReloadableVerifier};
+use crate::policy::subject::SubjectKind;
+use crate::tls::{self, CredentialFactory, HandshakeInspector, ReloadableResolver, ReloadableVerifier};
 
 use super::postern::{Postern, StartError};
+use super::trust_files::TrustFiles;
 
 /// Bound sockets that serve nobody yet.
 #[derive(Debug)]
@@ -46,8 +47,8 @@ impl SideListeners {
         let devices = postern.verifier("client_api").certificate_optional();
         let operators = postern.verifier("admin").certificate_optional();
         Ok(SideListeners {
-            client_api: (client_api, security(&postern, trust.client_api(), devices)?),
-            admin: (admin, security(&postern, trust.admin(), operators)?),
+            client_api: (client_api, security(trust.client_api(), devices, postern.credentials().clone())?),
+            admin: (admin, security(trust.admin(), operators, operator_credentials(trust))?),
             ops,
             readiness,
             postern,
@@ -90,19 +91,18 @@ impl SideListeners {
     }
 }
 
+/// Operators are written down by any name of their certificate, so every kind of name counts, and nobody is enrolled.
+fn operator_credentials(trust: &TrustFiles) -> CredentialFactory {
+    CredentialFactory::new(Arc::clone(trust.clients()), &SubjectKind::ALL, None)
+}
+
 fn security(
-    postern: &Postern,
     certificates: &Arc<ReloadableResolver>,
     verifier: Arc<ReloadableVerifier>,
+    factory: CredentialFactory,
 ) -> Result<Security, StartError> {
     let config = Arc::new(tls::server_config(Arc::clone(certificates), Arc::clone(&verifier))?);
-    let inspector = HandshakeInspector::new(verifier);
-    let factory = postern.credentials().clone();
-    let credentials: Credentials = Arc::new(move |connection: &ServerConnection| {
-        let peer = inspector.inspect(connection);
-        peer.identity().ok().map(|identity| factory.credential(identity))
-    });
-    Ok(Security::Tls { config, credentials })
+    Ok(Security::Tls { config, credentials: credentials(HandshakeInspector::new(verifier), factory) })
 }
 
 /// Reloads what changes on disk, until `stop`.

@@ -302,7 +302,8 @@ fn unasked(published: &Published, reason: DenialReason, service: ServiceIndex) -
 impl Enforcer {
     /// Takes a posture report in: all of it, durable before this returns, and in force at once.
     ///
-    /// `device` must be the reporter's own.
+    /// `device` must be the reporter's own. Let it run to its end: a caller that drops it half-way may leave a report on disk
+    /// that comes into force only after a restart.
     pub async fn report(&self, device: &Device, report: &Report) -> Result<(), ReportRefused> {
         let _in_turn = device.intake.lock().await;
         let posture = device.known().posture.apply(report)?;

@@ -39,6 +39,12 @@ pub enum SubjectKind {
     Fingerprint,
 }
 
+impl SubjectKind {
+    /// Every kind, the most specific first.
+    pub const ALL: [SubjectKind; 5] =
+        [SubjectKind::Spiffe, SubjectKind::Fingerprint, SubjectKind::Email, SubjectKind::Dns, SubjectKind::CommonName];
+}
+
 impl Subject {
     /// Which kind of name this is.
     pub fn kind(&self) -> SubjectKind {

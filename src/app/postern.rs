@@ -180,6 +180,7 @@ impl Postern {
         let policy = Arc::clone(&self.policy);
         apart(move || policy.load_if_changed()).await;
         self.reload_trust().await;
+        self.reload_server_certificates().await;
     }
 
     /// Loads the policy folder again.

@@ -94,6 +94,39 @@ async fn certificates_that_are_not_believed_are_counted_by_reason_and_logged_wit
     assert_eq!(admin.metric(&handshakes("accepted")).await, 1.0);
 }
 
+// Handshakes that ended before there was a certificate to judge used to be counted by the API listeners and not by the
+// gateway's own, where clients without a certificate matter most.
+#[tokio::test]
+async fn handshakes_without_a_certificate_and_such_that_are_none_are_counted() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let origin = Origin::start().await;
+    let world = World::before(&origin);
+    let gateway = world.start().await;
+    let admin = Admin::new(&gateway, &world.authority);
+    let opened = RawConnection::open(gateway.addresses.gateway, tls(&world.authority, None), HOST, b"http/1.1").await;
+    if let Ok(connection) = opened {
+        assert!(!answered(connection).await);
+    }
+    gateway.message(Mark::start(), "handshake failed").await;
+    let mark = gateway.mark();
+    let mut plain = tokio::net::TcpStream::connect(gateway.addresses.gateway).await.unwrap();
+    plain.write_all(get(HOST, "/").as_bytes()).await.unwrap();
+    // Whatever comes, it is not an answer in HTTP.
+    let mut said = Vec::new();
+    let _ = plain.read_to_end(&mut said).await;
+    assert!(!said.starts_with(b"HTTP"), "{said:?}");
+    gateway.message(mark, "handshake failed").await;
+
+    assert_eq!(admin.metric(&handshakes("no-certificate")).await, 1.0);
+    assert_eq!(admin.metric(&handshakes("failed")).await, 1.0);
+    // A certificate that is refused counts once, by its own reason.
+    assert!(!gets_in(&gateway, &world, &Authority::new("Another CA").client("alice")).await);
+    gateway.event(mark, |event| is_refusal(event, "alice")).await;
+    assert_eq!(admin.metric(&handshakes("certificate-untrusted-ca")).await, 1.0);
+    assert_eq!(admin.metric(&handshakes("failed")).await, 1.0);
+    assert_eq!(origin.requests(), 0);
+}
+
 #[tokio::test]
 async fn a_certificate_nobody_knows_and_one_that_may_reach_nothing_are_closed_before_any_byte_of_http() {
     let origin = Origin::start().await;

@@ -117,3 +117,55 @@ async fn an_edit_that_takes_access_away_holds_for_the_very_next_request() {
         assert_eq!(client.status("files.example.test", "/").await, 200);
     }
 }
+
+// The log used to tell of a load before the admin API did: who read the log and then asked was told that nothing was wrong.
+#[tokio::test]
+async fn a_broken_edit_leaves_the_old_policy_in_force_and_is_told_everywhere() {
+    let origin = Origin::start().await;
+    let world = World::before(&origin);
+    let gateway = world.start().await;
+    let admin = Admin::new(&gateway, &world.authority);
+    let alice = world.certificate("alice");
+    let client = Client::http2(&gateway, &world.authority, &alice);
+    assert_eq!(client.status("files.example.test", "/").await, 200);
+    let good = admin.policy().await;
+    assert_eq!(good["lastError"], json!(null));
+
+    let (failed, ok) = (
+        r#"postern_reloads_total{result="failed",subject="policy"}"#,
+        r#"postern_reloads_total{result="ok",subject="policy"}"#,
+    );
+    let loaded = admin.metric(ok).await;
+    // A misspelt key, a reference that cannot be compiled, and no YAML at all: each is refused whole.
+    let unedited = policy(&origin.upstream());
+    let services_twice = unedited.replace("hosts: [files.example.test]", "hosts: [wiki.example.test]");
+    let edits = [unedited.replace("identity_roles", "identity_rolls"), services_twice, "services: [".to_owned()];
+    for (number, edit) in edits.iter().enumerate() {
+        let mark = gateway.mark();
+        world.write("policy/objects.yaml", edit);
+        gateway.message(mark, "policy not loaded: the one in force stays").await;
+        let told = gateway
+            .event(mark, |event| {
+                event["level"] == "ERROR"
+                    && event["place"].as_str().is_some_and(|place| place.contains("objects.yaml:"))
+            })
+            .await;
+        let shown = admin.policy().await;
+        assert_eq!(shown["generation"], good["generation"]);
+        assert_eq!(shown["loaded"], json!(true));
+        let findings = shown["lastError"]["findings"].to_string();
+        assert!(findings.contains(told["message"].as_str().unwrap()), "{told} is not in {findings}");
+        assert_eq!(admin.metric(failed).await, number as f64 + 1.0);
+        assert_eq!(admin.metric(r#"postern_reload_last_successful{subject="policy"}"#).await, 0.0);
+        assert_eq!(admin.readiness().await, (200, "ready\n".to_owned()));
+        assert_eq!(client.status("files.example.test", "/").await, 200);
+        assert_eq!(client.status("wiki.example.test", "/").await, 403);
+    }
+    assert_eq!(admin.metric(ok).await, loaded);
+
+    world.write("policy/objects.yaml", &format!("# better\n{unedited}"));
+    let generation = loaded_after(&gateway, good["generation"].as_u64().unwrap()).await;
+    let shown = admin.policy().await;
+    assert_eq!((&shown["generation"], &shown["lastError"]), (&json!(generation), &json!(null)));
+    assert_eq!(admin.metric(r#"postern_reload_last_successful{subject="policy"}"#).await, 1.0);
+}

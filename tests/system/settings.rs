@@ -87,6 +87,22 @@ async fn check_prints_every_finding_with_its_place_and_run_refuses_the_same() {
     assert!(!log.contains("\"listening\""), "{log}");
 }
 
+// The configuration file used to be left out of what is watched, so that nobody was told that an edit does nothing yet.
+#[tokio::test]
+async fn an_edit_of_the_configuration_file_is_said_to_wait_for_a_restart() {
+    let origin = Origin::start().await;
+    let world = World::before(&origin);
+    let gateway = world.start().await;
+    let mark = gateway.mark();
+    world.write("postern.yaml", &configuration("shutdown: { grace: 1s }\n"));
+    gateway
+        .event(mark, |event| {
+            event["message"].as_str().is_some_and(|said| said.contains("a restart puts it into force"))
+        })
+        .await;
+    assert_eq!(Admin::new(&gateway, &world.authority).readiness().await.0, 200);
+}
+
 #[tokio::test]
 async fn lowered_limits_hold() {
     let origin = Origin::start().await;

@@ -6,6 +6,7 @@ mod admin;
 mod certificates;
 mod client;
 mod crash;
+mod enrolment;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod posture;

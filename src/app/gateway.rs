@@ -53,7 +53,8 @@ impl Gateway {
         let wanted = postern.settings().listeners.gateway.address;
         let front = Listener::bind(wanted, postern.tls_settings()?, app)
             .await
-            .map_err(|source| StartError::BindGateway { address: wanted, source })?;
+            .map_err(|source| StartError::BindGateway { address: wanted, source })?
+            .counted("gateway", postern.enforcer().metrics().clone());
 
         let beside = sides.addresses();
         let addresses =

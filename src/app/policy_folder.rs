@@ -77,20 +77,21 @@ impl PolicyFolder {
         self.enforcer.metrics().reload("policy", took.seconds(), succeeded_at);
         match loaded {
             Ok((generation, warnings)) => {
+                *in_force = fingerprint;
+                // The log comes last: who reads there of a load finds it in the admin API.
+                self.status.succeeded(now, warnings.clone());
                 tracing::info!(generation, warnings = warnings.len(), "policy loaded");
                 for warning in warnings.iter() {
                     tracing::warn!(place = %warning.place, key = warning.key, "{}", warning.message);
                 }
-                self.status.succeeded(now, warnings);
-                *in_force = fingerprint;
                 Ok(generation)
             }
             Err(findings) => {
+                self.status.refused(now, findings.clone());
                 tracing::error!(errors = findings.len(), "policy not loaded: the one in force stays");
                 for finding in findings.iter() {
                     tracing::error!(place = %finding.place, key = finding.key, "{}", finding.message);
                 }
-                self.status.refused(now, findings.clone());
                 Err(findings)
             }
         }

@@ -14,9 +14,7 @@ use crate::policy::subject::SubjectKind;
 use crate::proxy::{Gate, GateOptions};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Metrics, MetricsError};
-use crate::tls::{
-    self, CredentialFactory, CrlPolicy, EnrolmentRule, ReloadableVerifier, TrustError, TrustSources, TrustStore,
-};
+use crate::tls::{self, CredentialFactory, EnrolmentRule, ReloadableVerifier};
 
 use super::observers::{HandshakeMetrics, StoreMetrics};
 use super::policy_folder::PolicyFolder;
@@ -47,9 +45,6 @@ pub enum StartError {
     /// Certificates cannot be loaded.
     #[error(transparent)]
     Trust(#[from] TrustFilesError),
-    /// The CAs of automatic enrolment cannot be loaded.
-    #[error("identity.auto_enroll.ca_files: {0}")]
-    Enrolment(#[source] TrustError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -102,7 +97,7 @@ impl Postern {
         tls::install_crypto_provider();
         let metrics = Metrics::new()?;
         let trust = TrustFiles::load(&settings, Arc::clone(&clock), metrics.clone())?;
-        let enrolment = enrolment_rule(&settings, &clock)?;
+        let enrolment = enrolment_rule(&settings, &trust, &clock);
         let store = open_store(&settings, &clock, &metrics)?;
         let enforcer = Enforcer::new(clock, metrics, store.clone());
         let restored = enforcer.restore()?;
@@ -180,6 +175,7 @@ impl Postern {
         let policy = Arc::clone(&self.policy);
         apart(move || policy.load_if_changed()).await;
         self.reload_trust().await;
+        self.reload_server_certificates().await;
     }
 
     /// Loads the policy folder again.
@@ -239,15 +235,10 @@ fn open_store(settings: &Settings, clock: &SharedClock, metrics: &Metrics) -> Re
     }
 }
 
-fn enrolment_rule(settings: &Settings, clock: &SharedClock) -> Result<Option<EnrolmentRule>, StartError> {
+fn enrolment_rule(settings: &Settings, trust: &TrustFiles, clock: &SharedClock) -> Option<EnrolmentRule> {
     let rule = &settings.identity.auto_enroll;
-    if !rule.enabled {
-        return Ok(None);
-    }
-    let sources =
-        TrustSources { ca_files: rule.ca_files.clone(), crl_files: Vec::new(), crl_policy: CrlPolicy::default() };
-    Ok(Some(EnrolmentRule {
-        authorities: TrustStore::load(sources, clock.now()).map_err(StartError::Enrolment)?,
+    Some(EnrolmentRule {
+        authorities: Arc::clone(trust.enrolling()?),
         role_attributes: rule.role_attributes.clone(),
         name_from: match rule.name_from {
             NameFrom::Subject => None,
@@ -258,5 +249,5 @@ fn enrolment_rule(settings: &Settings, clock: &SharedClock) -> Result<Option<Enr
             NameFrom::Fingerprint => Some(SubjectKind::Fingerprint),
         },
         clock: Arc::clone(clock),
-    }))
+    })
 }

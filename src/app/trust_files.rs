@@ -14,6 +14,7 @@ use crate::tls::{
 #[derive(Debug)]
 pub struct TrustFiles {
     clients: Arc<TrustStore>,
+    enrolling: Option<Arc<TrustStore>>,
     gateway: Arc<ReloadableResolver>,
     client_api: Arc<ReloadableResolver>,
     admin: Arc<ReloadableResolver>,
@@ -27,6 +28,9 @@ pub enum TrustFilesError {
     /// Client CAs or revocation lists.
     #[error("client trust: {0}")]
     Clients(#[from] TrustError),
+    /// The CAs whose clients are enrolled.
+    #[error("identity.auto_enroll.ca_files: {0}")]
+    Enrolling(#[source] TrustError),
     /// A listener's own certificates.
     #[error("certificates of the {listener} listener: {source}")]
     Server {
@@ -43,6 +47,7 @@ impl TrustFiles {
         let now = clock.now();
         let clients = TrustStore::load(client_sources(settings), now)?;
         warn_all(clients.current().warnings());
+        let enrolling = enrolling_sources(settings).map(|sources| TrustStore::load(sources, now)).transpose();
         let resolver = |name, listener: &TlsListener| {
             let loaded = ReloadableResolver::load(certificate_files(listener), now);
             let resolver = loaded.map_err(|source| TrustFilesError::Server { listener: name, source })?;
@@ -52,6 +57,7 @@ impl TrustFiles {
         let listeners = &settings.listeners;
         Ok(Arc::new(TrustFiles {
             clients,
+            enrolling: enrolling.map_err(TrustFilesError::Enrolling)?,
             gateway: resolver("gateway", &listeners.gateway)?,
             client_api: resolver("client_api", &listeners.client_api)?,
             admin: resolver("admin", &listeners.admin)?,
@@ -63,6 +69,11 @@ impl TrustFiles {
     /// Whose client certificates are believed.
     pub fn clients(&self) -> &Arc<TrustStore> {
         &self.clients
+    }
+
+    /// Whose clients are enrolled; `None` when nobody's are.
+    pub fn enrolling(&self) -> Option<&Arc<TrustStore>> {
+        self.enrolling.as_ref()
     }
 
     /// The certificates the gateway shows.
@@ -80,18 +91,25 @@ impl TrustFiles {
         &self.admin
     }
 
-    /// Reads client CAs and revocation lists again; on an error what is believed stays as it was. Blocks.
+    /// Reads client CAs, revocation lists and enrolling CAs again; on an error what is believed stays as it was. Blocks.
     pub fn reload_clients(&self) {
         let took = Stopwatch::start();
         let now = self.clock.now();
         let reloaded = self.clients.reload(now);
-        self.metrics.reload("trust", took.seconds(), reloaded.is_ok().then_some(now.as_millis() / 1000));
+        let enrolling = self.enrolling.as_ref().map(|enrolling| enrolling.reload(now)).transpose();
+        let all_loaded = reloaded.is_ok() && enrolling.is_ok();
+        self.metrics.reload("trust", took.seconds(), all_loaded.then_some(now.as_millis() / 1000));
         match reloaded {
             Ok(reloaded) => {
                 warn_all(&reloaded.warnings);
                 tracing::info!(epoch = reloaded.epoch, changed = reloaded.changed, "client trust loaded");
             }
             Err(error) => tracing::error!(%error, "client trust not loaded: what was believed stays"),
+        }
+        match enrolling {
+            Ok(None) => {}
+            Ok(Some(reloaded)) => tracing::info!(changed = reloaded.changed, "enrolling CAs loaded"),
+            Err(error) => tracing::error!(%error, "enrolling CAs not loaded: the ones in use stay"),
         }
     }
 
@@ -134,6 +152,11 @@ fn client_sources(settings: &Settings) -> TrustSources {
             ..CrlPolicy::default()
         },
     }
+}
+
+fn enrolling_sources(settings: &Settings) -> Option<TrustSources> {
+    let rule = &settings.identity.auto_enroll;
+    rule.enabled.then(|| TrustSources { ca_files: rule.ca_files.clone(), ..TrustSources::default() })
 }
 
 fn certificate_files(listener: &TlsListener) -> Vec<ServerCertificateFiles> {

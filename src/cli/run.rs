@@ -1,5 +1,6 @@
 //! `postern run`: serve until told to stop.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Exit;
@@ -35,16 +36,17 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, RunError> {
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    let exit = runtime.block_on(serve(settings));
+    let exit = runtime.block_on(serve(settings, &args.config));
     // Whatever still runs was given its time, or a second signal said that there is none.
     runtime.shutdown_background();
     exit
 }
 
-async fn serve(settings: Settings) -> Result<Exit, RunError> {
+async fn serve(settings: Settings, config_file: &Path) -> Result<Exit, RunError> {
     let mut signals = Signals::new().map_err(RunError::Runtime)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
-    let postern = tokio::task::block_in_place(|| Postern::build(settings, Arc::new(SystemClock)))?;
+    let postern =
+        tokio::task::block_in_place(|| Postern::build(settings, Arc::new(SystemClock)))?.written_in(config_file);
     let gateway = Gateway::start(postern).await?;
     while signals.next().await == Signal::Reload {
         let postern = gateway.postern().clone();

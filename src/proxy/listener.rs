@@ -21,13 +21,21 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::limits::{ACCEPT_RETRY_PAUSE, GATEWAY_CONNECTIONS_MAX, HANDSHAKE_WAIT_MAX};
+use crate::telemetry::Metrics;
 
 /// A bound socket with the application it will serve.
 pub struct Listener<A> {
     socket: TcpListener,
     address: SocketAddr,
-    acceptor: Arc<Acceptor>,
+    door: Door,
     app: Arc<A>,
+}
+
+/// What a connection passes before the application sees it.
+#[derive(Clone)]
+struct Door {
+    acceptor: Arc<Acceptor>,
+    counted: Option<(&'static str, Metrics)>,
 }
 
 impl<A> Listener<A>
@@ -39,7 +47,16 @@ where
     pub async fn bind(address: SocketAddr, tls: TlsSettings, app: A) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        Ok(Listener { socket, address, acceptor: Arc::new(tls.build()), app: Arc::new(app) })
+        let door = Door { acceptor: Arc::new(tls.build()), counted: None };
+        Ok(Listener { socket, address, door, app: Arc::new(app) })
+    }
+
+    /// The same listener, counting under `name` the handshakes that end before a certificate can be judged. All others are
+    /// counted by the verifier.
+    #[must_use]
+    pub fn counted(mut self, name: &'static str, metrics: Metrics) -> Self {
+        self.door.counted = Some((name, metrics));
+        self
     }
 
     /// The address it is bound to.
@@ -49,7 +66,7 @@ where
 
     /// Serves until `shutdown` becomes true, then lets connections finish what they are doing for at most `grace`.
     pub async fn serve(self, mut shutdown: ShutdownWatch, grace: Duration) {
-        let Listener { socket, acceptor, app, .. } = self;
+        let Listener { socket, door, app, .. } = self;
         let mut connections = JoinSet::new();
         let room = Arc::new(Semaphore::new(GATEWAY_CONNECTIONS_MAX));
         loop {
@@ -61,9 +78,9 @@ where
             };
             match accepted {
                 Ok((stream, place)) => {
-                    let (acceptor, app, shutdown) = (Arc::clone(&acceptor), Arc::clone(&app), shutdown.clone());
+                    let (door, app, shutdown) = (door.clone(), Arc::clone(&app), shutdown.clone());
                     connections.spawn(async move {
-                        connection(stream, &acceptor, &app, &shutdown).await;
+                        connection(stream, &door, &app, &shutdown).await;
                         drop(place);
                     });
                 }
@@ -101,20 +118,47 @@ fn described(stream: TcpStream, peer: SocketAddr) -> io::Result<Stream> {
 }
 
 /// One connection from its handshake to its end.
-async fn connection<A>(stream: Stream, acceptor: &Acceptor, app: &Arc<A>, shutdown: &ShutdownWatch)
+async fn connection<A>(stream: Stream, door: &Door, app: &Arc<A>, shutdown: &ShutdownWatch)
 where
     A: ServerApp + Send + Sync + 'static,
 {
     let peer = stream.get_socket_digest().and_then(|digest| digest.peer_addr().cloned());
     let peer = peer.as_ref().map(tracing::field::debug);
-    let stream = match timeout(HANDSHAKE_WAIT_MAX, acceptor.tls_handshake(stream)).await {
+    let stream = match timeout(HANDSHAKE_WAIT_MAX, door.acceptor.tls_handshake(stream)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::info!(peer, %error, "handshake failed"),
-        Err(_) => return tracing::info!(peer, "handshake not finished in time"),
+        Ok(Err(error)) => {
+            door.count(result_of(&error));
+            return tracing::info!(peer, %error, "handshake failed");
+        }
+        Err(_) => {
+            door.count(Some("timed-out"));
+            return tracing::info!(peer, "handshake not finished in time");
+        }
     };
     let mut next: Option<pingora::protocols::Stream> = Some(Box::new(stream));
     while let Some(stream) = next {
         next = app.process_new(stream, shutdown).await;
+    }
+}
+
+impl Door {
+    fn count(&self, result: Option<&'static str>) {
+        if let (Some((name, metrics)), Some(result)) = (&self.counted, result) {
+            metrics.handshake(name, result);
+        }
+    }
+}
+
+/// How a failed handshake is counted; `None` when the verifier has counted it. Of the TLS library's error Pingora hands on
+/// the words only.
+fn result_of(error: &pingora::Error) -> Option<&'static str> {
+    let said = error.to_string();
+    if said.contains("invalid peer certificate") || said.contains("invalid certificate revocation list") {
+        None
+    } else if said.contains(&rustls::Error::NoCertificatesPresented.to_string()) {
+        Some("no-certificate")
+    } else {
+        Some("failed")
     }
 }
 

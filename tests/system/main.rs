@@ -1,0 +1,23 @@
+//! The whole product: the real binary as a process of its own, on real sockets, with real files.
+
+#![cfg(test)]
+
+mod admin;
+mod certificates;
+mod client;
+mod crash;
+mod enrolment;
+#[cfg(target_os = "linux")]
+mod full_disk;
+mod posture;
+mod process;
+mod protocols;
+mod refusals;
+mod reload;
+mod restart;
+mod settings;
+#[expect(unused_imports, reason = "the gateways here are processes")]
+#[path = "../support/mod.rs"]
+mod support;
+mod upstreams;
+mod world;

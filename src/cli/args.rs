@@ -79,7 +79,10 @@ Serve: the gateway, the client API, the admin API and the operations endpoints.
 
 Configuration and policy are read and checked whole before anything listens. The policy folder, the client CAs, the \
 revocation lists and the server certificates are then watched and reloaded; a change with an error in it leaves \
-everything as it was. SIGTERM or Ctrl-C stops accepting, lets requests in flight finish, and ends.",
+everything as it was. SIGHUP reads them again at once.
+
+SIGTERM or Ctrl-C stops accepting, lets requests in flight finish within `shutdown.grace`, and ends; a second one ends \
+at once.",
     after_long_help = "\
 Examples:
   postern check --config postern.yaml && postern run --config postern.yaml
@@ -88,7 +91,8 @@ Examples:
 
 Exit codes:
   0  it was asked to stop, and did
-  1  the configuration has errors (all are printed), or a listener or the store could not be opened
+  1  the configuration has errors (all are printed), a listener or the store could not be opened, or a second signal
+     ended it at once
   2  the command line was not understood
 
 Environment:
@@ -111,9 +115,9 @@ pub struct RunArgs {
     long_about = "\
 Check configuration and policy, and print every finding with its place.
 
-Reads what `postern run` would read and opens no port. Errors are what `run` would refuse to start with. Warnings are \
-what it would start with and somebody should know: policies that bypass a stricter one, policies that can never \
-apply, names that refer to nothing.",
+Reads what `postern run` would read, certificates and keys included, and opens no port. Errors are what `run` would \
+refuse to start with. Warnings are what it would start with and somebody should know: policies that bypass a stricter \
+one, policies that can never apply, names that refer to nothing, certificates that expired.",
     after_long_help = "\
 Examples:
   postern check --config postern.yaml
@@ -149,7 +153,8 @@ denied with a reason, the posture changes and the door closes, the policy is edi
 read back. Each step is printed with what was expected, what came, and the curl command that repeats it. Then it keeps \
 serving until Ctrl-C, so that you can try for yourself.
 
-Everything it makes is for trying out: the keys in the folder protect nothing.",
+Everything it makes is for trying out: the keys in the folder protect nothing. A later demo in the same folder keeps \
+certificates and token, and writes policy and configuration anew; what it writes over stays beside it as NAME.previous.",
     after_long_help = "\
 Examples:
   postern demo

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output,
 use serde_json::Value;
 
 /// The binary, without anything in its environment that could change what it does.
-pub fn postern(words: &[&str]) -> Command {
+pub(crate) fn postern(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("POSTERN_") {
@@ -20,28 +20,28 @@ pub fn postern(words: &[&str]) -> Command {
 }
 
 /// Runs the binary to its end.
-pub fn output(words: &[&str]) -> Output {
+pub(crate) fn output(words: &[&str]) -> Output {
     postern(words).output().unwrap()
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// A path as an argument.
-pub fn arg(path: &Path) -> &str {
+pub(crate) fn arg(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// A process of the binary; ended when dropped.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
     stderr: Option<BufReader<ChildStderr>>,
 }
 
 impl Running {
-    pub fn start(words: &[&str]) -> Running {
+    pub(crate) fn start(words: &[&str]) -> Running {
         let mut child = postern(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = child.stderr.take().map(BufReader::new);
@@ -49,12 +49,12 @@ impl Running {
     }
 
     /// Reads standard output up to and including the first line that contains `wanted`.
-    pub fn read_until(&mut self, wanted: &str) -> String {
+    pub(crate) fn read_until(&mut self, wanted: &str) -> String {
         let mut said = String::new();
         loop {
             let mut line = String::new();
             if self.stdout.read_line(&mut line).unwrap() == 0 {
-                let stderr = self.stderr.as_mut().map(|stderr| rest(stderr)).unwrap_or_default();
+                let stderr = self.stderr.as_mut().map(rest).unwrap_or_default();
                 panic!("`{wanted}` was never said, but:\n{said}\n{stderr}");
             }
             said.push_str(&line);
@@ -65,7 +65,7 @@ impl Running {
     }
 
     /// Reads the log lines on standard error up to the first with the message `wanted`, and returns that one.
-    pub fn read_log_until(&mut self, wanted: &str) -> Value {
+    pub(crate) fn read_log_until(&mut self, wanted: &str) -> Value {
         let stderr = self.stderr.as_mut().unwrap();
         let mut said = String::new();
         loop {
@@ -80,13 +80,13 @@ impl Running {
     }
 
     /// Sends a signal by its name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
     }
 
     /// Waits for the end. Reads on in the meantime, so that nothing blocks on a full pipe.
-    pub fn wait(mut self) -> (ExitStatus, String) {
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let mut stderr = self.stderr.take().unwrap();
         let reader = std::thread::spawn(move || rest(&mut stderr));
         rest(&mut self.stdout);
@@ -109,36 +109,31 @@ fn rest(reader: &mut impl Read) -> String {
 }
 
 /// A demo that has walked and serves.
-pub struct ServingDemo {
-    pub running: Running,
+pub(crate) struct ServingDemo {
+    pub(crate) running: Running,
     /// What it printed.
-    pub told: String,
-    pub manifest: Value,
+    pub(crate) told: String,
 }
 
 impl ServingDemo {
-    pub fn start(dir: &Path) -> ServingDemo {
+    pub(crate) fn start(dir: &Path) -> ServingDemo {
         let mut running = Running::start(&["demo", "--dir", arg(dir)]);
         let told = running.read_until("Serving until Ctrl-C");
-        ServingDemo { running, told, manifest: manifest(dir) }
-    }
-
-    pub fn url(&self, of: &str) -> &str {
-        self.manifest[of].as_str().unwrap()
+        ServingDemo { running, told }
     }
 }
 
-pub fn manifest(dir: &Path) -> Value {
+pub(crate) fn manifest(dir: &Path) -> Value {
     serde_json::from_slice(&fs::read(dir.join("demo.json")).unwrap()).unwrap()
 }
 
 /// A folder with certificates, a policy and a configuration that leaves every port to the system.
-pub struct Gateway {
-    pub folder: tempfile::TempDir,
+pub(crate) struct Gateway {
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Gateway {
-    pub fn new() -> Gateway {
+    pub(crate) fn new() -> Gateway {
         let folder = tempfile::tempdir().unwrap();
         let pki = folder.path().join("pki");
         for words in [
@@ -154,20 +149,20 @@ impl Gateway {
         gateway
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
 
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.path("postern.yaml")
     }
 }
 
-pub const SETTINGS: &str = "\
+pub(crate) const SETTINGS: &str = "\
 listeners:
   gateway: { address: 127.0.0.1:0 }
   client_api: { address: 127.0.0.1:0 }
@@ -181,7 +176,7 @@ tls:
   crl_files: [pki/crl.pem]
 ";
 
-pub const POLICY: &str = "\
+pub(crate) const POLICY: &str = "\
 identities:
   - name: laptop
     subjects: [\"spiffe://example.org/laptop\"]

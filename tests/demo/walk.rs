@@ -30,6 +30,8 @@ fn every_step_goes_as_expected_and_a_second_time_in_the_same_folder() {
     }
     let first = manifest(&dir);
     assert_manifest_is_complete(&first, &dir);
+    let checked = output(&["check", "--config", arg(&dir.join("postern.yaml"))]);
+    assert!(text(&checked.stdout).ends_with("postern.yaml: no findings\n"), "{}", text(&checked.stdout));
 
     let certificate = dir.join("pki/alice-laptop.pem");
     let before = fs::read(&certificate).unwrap();

@@ -27,8 +27,8 @@ const DIGEST: HashAlgorithm = HashAlgorithm::Sha256;
 const CANDIDATES_MAX: usize = 16;
 /// The largest executable of such a process, in bytes, so that the demo starts soon.
 const CANDIDATE_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// An address that no machine has: the second lowest bit says that it was assigned locally.
-const FOREIGN_MAC: &str = "02:00:00:00:00:01";
+/// An address that no machine has: it is kept free for documentation (RFC 7042).
+const FOREIGN_MAC: &str = "00:00:5e:00:53:01";
 
 /// A program that runs on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +132,9 @@ impl Facts {
         if gateway.is_none() {
             let obstacle = own_path.and_then(|path| inventory.processes.get(path)?.obstacle());
             learn("this process", Some(obstacle.map_or_else(|| "it was not found".to_owned(), ToString::to_string)));
+        }
+        if resident.is_none() {
+            learn("another process", Some("there is none that may be inspected by this user".to_owned()));
         }
         let agent = running_program(inventory, agent_path)
             .unwrap_or_else(|| Program { path: agent_path.to_owned(), sha256: None });

@@ -58,7 +58,7 @@ pub enum CertificatesError {
 }
 
 impl Certificates {
-    /// Uses the authority in the folder, or makes one; issues what is missing or about to run out. Blocks.
+    /// Uses the authority in the folder, or makes one; issues what is missing, revoked or about to run out. Blocks.
     pub(super) fn prepare(folder: &Folder, now: Timestamp) -> Result<Self, CertificatesError> {
         let dir = folder.path("pki");
         let mut certificates = Certificates { dir: dir.clone(), kept: Vec::new(), made: Vec::new() };
@@ -114,7 +114,8 @@ impl Certificates {
         issue: impl FnOnce(&Path) -> Result<(), PkiError>,
     ) -> Result<(), CertificatesError> {
         let (certificate_file, key_file) = (self.certificate_file(name), self.key_file(name));
-        if key_file.exists() && lasts(&certificate_file, now) {
+        let is_good = key_file.exists() && lasts(&certificate_file, now);
+        if is_good && !pki::is_revoked(&self.dir, &certificate_file)? {
             self.kept.push(name);
             return Ok(());
         }
@@ -138,6 +139,18 @@ fn lasts(file: &Path, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_was_revoked_gets_another_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::take(folder.path()).unwrap();
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let certificates = Certificates::prepare(&folder, now).unwrap();
+        let file = certificates.certificate_file(ALICE);
+        pki::revoke(&folder.path("pki"), pki::RevokeTarget::CertificateFile(&file), now).unwrap();
+        assert_eq!(Certificates::prepare(&folder, now).unwrap().made, [ALICE]);
+        assert!(!pki::is_revoked(&folder.path("pki"), &file).unwrap());
+    }
 
     #[test]
     fn certificates_are_kept_until_they_are_about_to_run_out() {

@@ -13,7 +13,7 @@ const WIDTH: usize = 92;
 /// Where the text of a step begins.
 const MARGIN: &str = "     ";
 /// How wide the labels beside the text are.
-const LABEL: usize = 10;
+const LABEL: usize = 8;
 
 /// One step of the walk, after it was taken.
 #[derive(Clone, Debug, Serialize)]
@@ -105,6 +105,15 @@ impl Report {
     /// A name and what it stands for, for people only.
     pub(super) fn entry(&self, name: &str, value: impl Display) {
         self.text(format_args!("  {name:<20} {value}"));
+    }
+
+    /// A name and a command, for people only.
+    pub(super) fn command(&self, name: &str, command: &Command) {
+        let mut name = name;
+        for line in command.lines() {
+            self.entry(name, line);
+            name = "";
+        }
     }
 
     /// A line, for people only.

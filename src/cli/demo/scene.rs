@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use reqwest::Url;
@@ -15,8 +16,9 @@ use super::agent_program::AgentProgram;
 use super::folder::{Folder, Written};
 use super::machine::{Facts, Machine, Program};
 use super::manifest::Manifest;
-use super::people::{APP_HOST, Certificates};
+use super::people::{ALICE, APP_HOST, Certificates};
 use super::report::Report;
+use super::shell::Command;
 use super::texts;
 use super::walk::{self, Walk, WalkError};
 use crate::app::{Addresses, Gateway, Postern, StartError};
@@ -93,14 +95,35 @@ impl Scene {
     pub(super) fn invite(&self, folder: &Folder, report: &Report) {
         let show = |name: &str| folder.path(name).display().to_string();
         report.heading("Serving until Ctrl-C. Try for yourself:");
-        report.entry("paste", "the curl lines above, in any order");
-        report.entry("edit", format_args!("{}/*.yaml: what you save takes effect", show("policy")));
-        report.entry(
-            "revoke",
-            format_args!("postern pki --dir {} revoke --cert {}", show("pki"), show("pki/alice-laptop.pem")),
-        );
+        report.entry("paste", "the lines above, in their order");
+        report.entry("edit", format_args!("{}/*.yaml; what is saved takes effect", show("policy")));
+        report.command("revoke", &self.revoking(folder));
+        report.command("use a browser", &self.exporting(folder));
+        let gateway = self.gateway.addresses().gateway.port();
+        report.entry("", format_args!("import the file (password: demo), and open https://{APP_HOST}:{gateway}"));
         report.entry("read the log", show("postern.log"));
         report.entry("start over", format_args!("stop, and delete {}", folder.root().display()));
+    }
+
+    /// The command that ends what somebody may do, at once.
+    fn revoking(&self, folder: &Folder) -> Command {
+        let program = std::env::current_exe().unwrap_or_else(|_| "postern".into());
+        Command::new(&program)
+            .word("pki")
+            .file("--dir", &folder.path("pki"))
+            .word("revoke")
+            .file("--cert", &self.certificates.certificate_file(ALICE))
+    }
+
+    /// The command that makes of a certificate what browsers import.
+    fn exporting(&self, folder: &Folder) -> Command {
+        Command::new(Path::new("openssl"))
+            .word("pkcs12")
+            .flag("-export")
+            .file("-in", &self.certificates.certificate_file(ALICE))
+            .file("-inkey", &self.certificates.key_file(ALICE))
+            .file("-out", &folder.path("alice.p12"))
+            .option("-passout", "pass:demo")
     }
 
     /// Stops everything.

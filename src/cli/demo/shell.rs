@@ -17,9 +17,14 @@ pub(super) struct Command {
 }
 
 impl Command {
+    /// A program to run.
+    pub(super) fn new(program: &Path) -> Self {
+        Command { parts: vec![quoted(&program.display().to_string())], gives: None }
+    }
+
     /// `curl` with the words that come before any other.
     pub(super) fn curl() -> Self {
-        let mut command = Command { parts: vec!["curl".to_owned()], gives: None };
+        let mut command = Command::new(Path::new("curl"));
         if goes_through_a_proxy() {
             command = command.option("--noproxy", "*");
         }
@@ -28,8 +33,7 @@ impl Command {
 
     /// Copies one file over another.
     pub(super) fn copy(from: &Path, to: &Path) -> Self {
-        let parts = vec!["cp".to_owned(), quoted(&from.display().to_string()), quoted(&to.display().to_string())];
-        Command { parts, gives: None }
+        Command::new(Path::new("cp")).word(&from.display().to_string()).word(&to.display().to_string())
     }
 
     /// Adds an option without a value.
@@ -112,9 +116,12 @@ mod tests {
 
     #[test]
     fn a_long_command_is_broken_between_options_and_reads_as_one() {
-        let long = "x".repeat(50);
-        let command = Command { parts: vec!["curl".to_owned()], gives: None };
-        let lines = command.option("--cacert", &long).option("--cert", &long).word("https://localhost/").lines();
+        let long = "x".repeat(40);
+        let lines = Command::new(Path::new("curl"))
+            .option("--cacert", &long)
+            .option("--cert", &long)
+            .word("https://localhost/")
+            .lines();
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[0].ends_with(" \\") && lines[1].starts_with("  --cert "));
         assert!(lines[1].ends_with(" https://localhost/"));

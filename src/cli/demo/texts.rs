@@ -69,8 +69,7 @@ pub(super) fn identities() -> String {
     ] {
         let spiffe_id = spiffe_id(name);
         text.push_str(&format!(
-            "\
-  # {comment}
+            "  # {comment}
   - name: {name}
     subjects: [\"{spiffe_id}\"]
     role_attributes: [{attribute}]

@@ -215,6 +215,13 @@ pub fn revoke(dir: &Path, target: RevokeTarget<'_>, now: Timestamp) -> Result<Re
     Ok(Revocation { serial, name, revoked_at, already_revoked, crl })
 }
 
+/// Whether a certificate of the CA in `dir` was revoked.
+pub fn is_revoked(dir: &Path, certificate_file: &Path) -> Result<bool, PkiError> {
+    let ca = Ca::open(dir)?;
+    let serial = ca.serial_of(RevokeTarget::CertificateFile(certificate_file))?;
+    Ok(ca.directory.read_index()?.revoked().any(|(revoked, _)| revoked == serial))
+}
+
 /// Signs the revocation list of the CA in `dir` again, before it runs out.
 pub fn refresh_crl(dir: &Path, now: Timestamp) -> Result<SignedCrl, PkiError> {
     let ca = Ca::open(dir)?;

@@ -78,6 +78,12 @@ impl Device {
 
     /// Puts failures from before a restart back; `stored` is in any order, with the slots they were found in.
     pub(super) fn restore_failures(&self, mut stored: Vec<(u64, Failure)>) {
+        // Slots are taken in turn, so the oldest lies where time falls back from one slot to the next; that also tells
+        // failures of the same millisecond apart.
+        stored.sort_by_key(|(slot, _)| *slot);
+        let times = stored.iter().map(|(_, failure)| failure.when);
+        let falls = times.clone().zip(times.skip(1)).position(|(earlier, later)| later < earlier);
+        stored.rotate_left(falls.map_or(0, |place| place + 1));
         stored.sort_by_key(|(_, failure)| failure.when);
         let next = stored.last().map_or(0, |(slot, _)| slot.wrapping_add(1));
         let surplus = stored.len().saturating_sub(limits::FAILURES_PER_IDENTITY_MAX);

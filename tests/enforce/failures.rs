@@ -62,3 +62,29 @@ async fn the_last_fifty_are_kept_oldest_first_and_survive_a_restart() {
     moved_on.push(many);
     assert_eq!(kept(&enforcer, "u"), moved_on);
 }
+
+/// Fifty slots are taken in turn. Failures of one millisecond that lay across the end of the ring once came back in the order
+/// of their slots, the newest before the oldest.
+#[tokio::test]
+async fn failures_of_the_same_moment_come_back_in_their_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(directory.path(), THEN).unwrap();
+    let house = House::over(store.clone(), objects(None));
+    let slots = FAILURES_PER_IDENTITY_MAX as i64;
+    for n in 0..slots + 3 {
+        // The last six share one moment and wrap around the end of the ring.
+        let when = n.min(slots - 3);
+        house.enforcer.record(Failure { request_id: format!("{n}").into(), ..failure("u", when) });
+    }
+    let ids = |enforcer: &Enforcer| -> Vec<String> {
+        let device = enforcer.device(&IdentityId::from("u")).unwrap();
+        device.failures().iter().map(|failure| failure.request_id.to_string()).collect()
+    };
+    let before = ids(&house.enforcer);
+    store.close().await.unwrap();
+    drop((house, store));
+    let (store, _) = Store::open(directory.path(), THEN).unwrap();
+    let enforcer = Enforcer::new(ManualClock::at(THEN), Metrics::new().unwrap(), store);
+    enforcer.restore().unwrap();
+    assert_eq!(ids(&enforcer), before);
+}

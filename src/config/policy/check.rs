@@ -42,6 +42,9 @@ pub(super) struct RawCheck {
     check_type: Field<CheckType>,
     /// OS: the accepted systems, each with version ranges (any one suffices; none accepts any version).
     operating_systems: Field<Vec<Field<OrMapping<Platform, RawSystem>>>>,
+    /// OS: how a reported version is read. `tolerant` takes `14.5` for 14.5.0 and does not compare the fourth part of
+    /// `10.0.19045.2006`; `strict` cannot read either, as OpenZiti's controller. Default: tolerant.
+    version_reading: Field<VersionReading>,
     /// DOMAIN: the accepted domains, in any letter case.
     domains: Field<Vec<Field<NameText>>>,
     /// MAC: the accepted hardware addresses; one reported address must be among them.
@@ -121,6 +124,7 @@ impl CheckType {
     /// The keys it may have beside those.
     const fn optional(self) -> &'static [&'static str] {
         match self {
+            CheckType::Os => &["version_reading"],
             CheckType::Mfa => &[
                 "timeout",
                 "timeout_seconds",
@@ -241,6 +245,7 @@ impl RawCheck {
     fn refuse_foreign_keys(&self, session: &Session, node: NodeId, check_type: CheckType) {
         let given = [
             ("operating_systems", self.operating_systems.is_given()),
+            ("version_reading", self.version_reading.is_given()),
             ("domains", self.domains.is_given()),
             ("mac_addresses", self.mac_addresses.is_given()),
             ("process", self.process.is_given()),
@@ -265,7 +270,8 @@ impl RawCheck {
         match check_type {
             CheckType::Os => {
                 let systems = required_items(session, node, "operating_systems", self.operating_systems)?;
-                Some(Predicate::Os(os_rule(session, systems)))
+                let version_reading = self.version_reading.or_default();
+                Some(Predicate::Os(OsRule { systems: required_systems(session, systems), version_reading }))
             }
             CheckType::Domain => {
                 let domains = required_items(session, node, "domains", self.domains)?.into_iter();
@@ -329,7 +335,7 @@ fn required_items<T>(
     Some(list.value.into_iter().filter_map(Field::located).collect())
 }
 
-fn os_rule(session: &Session, list: Vec<Located<OrMapping<Platform, RawSystem>>>) -> OsRule {
+fn required_systems(session: &Session, list: Vec<Located<OrMapping<Platform, RawSystem>>>) -> Vec<OsRequirement> {
     let mut systems: Vec<OsRequirement> = Vec::new();
     for item in list {
         let (platform, versions) = match item.value {
@@ -348,7 +354,7 @@ fn os_rule(session: &Session, list: Vec<Located<OrMapping<Platform, RawSystem>>>
         systems.push(OsRequirement { platform, versions: versions.into_iter().map(|range| range.value.0).collect() });
     }
     systems.sort_by_key(|system| system.platform.as_str());
-    OsRule { systems, version_reading: VersionReading::default() }
+    systems
 }
 
 fn requirements(session: &Session, list: Vec<Located<RawProcess>>) -> Vec<ProcessRequirement> {

@@ -229,7 +229,7 @@ pub const WATCH_QUEUE_MAX: usize = 4;
 /// Quiet time after the last event on watched files before their contents are compared.
 pub const WATCH_QUIET: Duration = Duration::from_millis(250);
 /// Longest wait for quiet.
-pub const WATCH_QUIET_WAIT_MAX: Duration = Duration::from_secs(2);
+pub const WATCH_QUIET_WAIT_MAX: Duration = Duration::from_millis(500);
 /// Time between comparisons that no event asked for.
 pub const WATCH_POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// Largest watched certificate, key, CA or revocation list, in bytes.

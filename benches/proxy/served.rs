@@ -1,0 +1,117 @@
+//! What runs in the process of a proxy.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clap::ValueEnum;
+use pingora::apps::ServerApp;
+use pingora::protocols::http::v2::server::default_h2_options;
+use pingora::upstreams::peer::HttpPeer;
+use pingora_proxy::{ProxyHttp, Session, http_proxy};
+use postern::app::{Gateway, Postern};
+use postern::limits::CLIENT_STREAMS_MAX;
+use postern::proxy::{GatedProxy, Listener, UpstreamRouter};
+use postern::telemetry::logs;
+use tokio::sync::watch;
+
+use super::{Result, process, world};
+
+/// What stands between the load and the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    Bare,
+    Gate,
+    Gateway,
+}
+
+impl Kind {
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Kind::Bare => "bare Pingora",
+            Kind::Gate => "gate",
+            Kind::Gateway => "gateway",
+        }
+    }
+}
+
+/// Serves until standard input ends.
+pub(crate) fn serve(
+    kind: Kind,
+    config: &Path,
+    origin: SocketAddr,
+    logged: bool,
+    processor: Option<usize>,
+) -> Result<()> {
+    if let Some(processor) = processor {
+        process::stay_on(processor)?;
+    }
+    if logged {
+        logs::init(logs::Format::Json, "info")?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let postern = Postern::from_config(config)?;
+    runtime.block_on(world::report_posture(&postern))?;
+    let (address, _serving) = runtime.block_on(start(kind, postern, origin))?;
+    let ended = process::answer(address);
+    runtime.shutdown_background();
+    ended
+}
+
+/// Serves for as long as the value returned lives.
+async fn start(kind: Kind, postern: Postern, origin: SocketAddr) -> Result<(SocketAddr, Box<dyn Any>)> {
+    let trivial = Trivial { origin };
+    let configuration = UpstreamRouter::configuration();
+    match kind {
+        Kind::Bare => {
+            let mut app = http_proxy(&configuration, trivial);
+            // As the gate sets them.
+            let mut h2_options = default_h2_options();
+            h2_options.max_concurrent_streams(CLIENT_STREAMS_MAX);
+            app.h2_options = Some(h2_options);
+            listen(&postern, app).await
+        }
+        Kind::Gate => listen(&postern, postern.gate().protect(trivial, &configuration)).await,
+        Kind::Gateway => {
+            let gateway = Gateway::start(postern).await?;
+            Ok((gateway.addresses().gateway, Box::new(gateway)))
+        }
+    }
+}
+
+async fn listen<A>(postern: &Postern, app: A) -> Result<(SocketAddr, Box<dyn Any>)>
+where
+    A: ServerApp + Send + Sync + 'static,
+{
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into(), postern.tls_settings()?, app).await?;
+    let address = listener.address();
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(listener.serve(stopped, Duration::ZERO));
+    Ok((address, Box::new((stop, postern.clone()))))
+}
+
+/// The least that is a proxy: one upstream, with the time limits the gateway's router sets.
+struct Trivial {
+    origin: SocketAddr,
+}
+
+impl GatedProxy for Trivial {}
+
+#[async_trait]
+impl ProxyHttp for Trivial {
+    type CTX = ();
+
+    fn new_ctx(&self) {}
+
+    async fn upstream_peer(&self, _session: &mut Session, _ctx: &mut ()) -> pingora::Result<Box<HttpPeer>> {
+        let mut peer = HttpPeer::new(self.origin, false, String::new());
+        peer.options.connection_timeout = Some(world::CONNECT_TIMEOUT);
+        peer.options.total_connection_timeout = Some(world::CONNECT_TIMEOUT);
+        peer.options.read_timeout = Some(world::READ_TIMEOUT);
+        peer.options.write_timeout = Some(world::READ_TIMEOUT);
+        peer.options.idle_timeout = Some(world::IDLE_TIMEOUT);
+        Ok(Box::new(peer))
+    }
+}

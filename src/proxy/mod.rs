@@ -33,7 +33,7 @@
 //! #         _: &mut pingora_proxy::Session,
 //! #         _: &mut (),
 //! #     ) -> pingora::Result<Box<pingora::upstreams::peer::HttpPeer>> {
-//! #         unimplemented!()
+//! #         Ok(Box::new(pingora::upstreams::peer::HttpPeer::new("127.0.0.1:8080", false, String::new())))
 //! #     }
 //! # }
 //! // `MyProxy` is a `ProxyHttp` as it was; it hears of permits if it cares to.

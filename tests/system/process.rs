@@ -162,7 +162,8 @@ impl Running {
 
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status().unwrap();
+        // The shell has `kill` built in; the program of that name is not on every machine.
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.id())]).status().unwrap();
         assert!(sent.success());
     }
 
@@ -174,7 +175,7 @@ impl Running {
         match timeout(PATIENCE, waiting).await {
             Ok(status) => status.unwrap(),
             Err(_) => {
-                Command::new("kill").arg("-KILL").arg(pid).status().unwrap();
+                Command::new("sh").args(["-c", &format!("kill -KILL {pid}")]).status().unwrap();
                 panic!("the process does not end:\n{}", self.log_text());
             }
         }

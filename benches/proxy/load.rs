@@ -123,7 +123,7 @@ impl Client {
         match load {
             Load::Http1 => {
                 for _ in 0..LANES {
-                    lanes.push(Lane::Http1(Http1::connect(&self.http1, address).await?));
+                    lanes.push(Lane::Http1(Box::new(Http1::connect(&self.http1, address).await?)));
                 }
             }
             Load::Http2 => {
@@ -148,7 +148,7 @@ pub(crate) struct Lanes(Vec<Lane>);
 
 /// Something that asks again and again.
 enum Lane {
-    Http1(Http1),
+    Http1(Box<Http1>),
     Http2(SendRequest<Bytes>),
     Connect { connector: TlsConnector, address: SocketAddr },
 }

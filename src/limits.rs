@@ -242,3 +242,5 @@ pub const DEMO_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const DEMO_RELOAD_WAIT_MAX: Duration = Duration::from_secs(30);
 /// How often the demo asks in the meantime.
 pub const DEMO_RELOAD_POLL: Duration = Duration::from_millis(100);
+/// How often an executable is read anew when it changed while its digest was taken.
+pub const AGENT_DIGEST_TRIES: usize = 5;

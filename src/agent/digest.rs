@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -52,6 +52,17 @@ impl DigestCache {
     ///
     /// A file that changes while it is read has no digest: mixing two versions would yield that of neither.
     pub(super) fn digests_of(&self, file: &mut File, path: &Path) -> Result<Digests, Obstacle> {
+        // A new link to the file changes it as much as a new content does, so a change alone is no reason to give up.
+        for _ in 0..limits::AGENT_DIGEST_TRIES {
+            if let Some(digests) = self.try_digests_of(file, path)? {
+                return Ok(digests);
+            }
+        }
+        Err(Obstacle::Changed { path: path.display().to_string() })
+    }
+
+    /// `None` when the file changed while it was read.
+    fn try_digests_of(&self, file: &mut File, path: &Path) -> Result<Option<Digests>, Obstacle> {
         let failed = |error: io::Error| Obstacle::from_io(path, &error);
         let metadata = file.metadata().map_err(failed)?;
         let too_large =
@@ -61,16 +72,17 @@ impl DigestCache {
         }
         let version = FileVersion::of(&metadata);
         if let Some(digests) = version.and_then(|version| self.recall(version)) {
-            return Ok(digests);
+            return Ok(Some(digests));
         }
+        file.rewind().map_err(failed)?;
         let digests = digest(file, limits::AGENT_EXECUTABLE_BYTES_MAX).map_err(failed)?.ok_or_else(too_large)?;
         if FileVersion::of(&file.metadata().map_err(failed)?) != version {
-            return Err(Obstacle::Changed { path: path.display().to_string() });
+            return Ok(None);
         }
         if let Some(version) = version {
             self.remember(version, &digests);
         }
-        Ok(digests)
+        Ok(Some(digests))
     }
 
     fn recall(&self, version: FileVersion) -> Option<Digests> {
@@ -205,6 +217,26 @@ mod tests {
         File::options().write(true).open(&replacement).unwrap().set_modified(modified).unwrap();
         fs::rename(&replacement, &path).unwrap();
         assert_ne!(digests_at(&cache, &path), before);
+    }
+
+    /// Two demos at once link the same executable; one of them took the other's new link for a changed file and reported no
+    /// digest, so that a healthy device was refused.
+    #[test]
+    fn a_new_link_to_a_file_does_not_keep_it_from_being_digested() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program");
+        fs::write(&path, vec![7; 8 * 1024 * 1024]).unwrap();
+        let expected = digest(&mut File::open(&path).unwrap(), u64::MAX).unwrap().unwrap();
+        std::thread::scope(|scope| {
+            let links = scope.spawn(|| {
+                for number in 1..limits::AGENT_DIGEST_TRIES {
+                    fs::hard_link(&path, folder.path().join(number.to_string())).unwrap();
+                    assert_eq!(digests_at(&DigestCache::default(), &path), expected);
+                }
+            });
+            assert_eq!(digests_at(&DigestCache::default(), &path), expected);
+            links.join().unwrap();
+        });
     }
 
     #[test]

@@ -64,7 +64,7 @@
 //!
 //! | floor | rooms | own |
 //! |---|---|---|
-//! | 0 | [`clock`], [`id`], [`limits`] | the only reading of time, names, every bound |
+//! | 0 | [`clock`], [`id`], [`limits`], [`secret`] | the only reading of time, names, every bound, texts that are never shown |
 //! | 1 | [`posture`] | facts, checks, three-valued answers |
 //! | 2 | [`policy`] | objects, role selection, compilation to a snapshot, lint |
 //! | 3 | [`decision`] | the one evaluator, permit and denial, the verdict cache |
@@ -107,6 +107,7 @@
 pub mod clock;
 pub mod id;
 pub mod limits;
+pub mod secret;
 
 pub mod decision;
 pub mod dialect;

@@ -150,6 +150,10 @@ pub const STORE_CACHE_BYTES: usize = 64 * 1024 * 1024;
 pub const STORE_REOPEN_PAUSE_FACTOR: u32 = 10;
 /// Files a data directory may hold that were moved aside at the same millisecond.
 pub const STORE_ASIDE_NAMES_MAX: usize = 100;
+/// Longest secret that is sealed, in bytes: an API token of any vendor, with room to spare.
+pub const SECRET_BYTES_MAX: usize = 16 * 1024;
+/// Longest sealed secret that is opened, in bytes of its text: [`SECRET_BYTES_MAX`] with nonce and tag, in base64.
+pub const SEALED_BYTES_MAX: usize = (SECRET_BYTES_MAX + 64) * 4 / 3;
 /// Most findings one look over a policy reports.
 pub const LINT_FINDINGS_MAX: usize = 1000;
 /// Most identity selections one look over a policy tries.

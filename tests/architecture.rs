@@ -13,7 +13,7 @@ use postern::proxy::hygiene::Fault;
 
 /// The floors from the ground up. A room imports rooms of lower floors only, and itself.
 const FLOORS: &[&[&str]] = &[
-    &["clock", "id", "limits"],
+    &["clock", "id", "limits", "secret"],
     &["posture"],
     &["policy"],
     &["decision"],

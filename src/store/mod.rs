@@ -4,6 +4,8 @@
 //! moment, does not lose it. A store that cannot be used is an error value or is moved aside and reported; a record
 //! that cannot be read is skipped and reported; neither is ever a panic, and nothing is ever deleted on its own account.
 //!
+//! Secrets in a record are sealed by [`Sealer`] first: the store itself knows no plain ones.
+//!
 //! Reading blocks (callers read at start, before they serve); writing goes through one thread of its own.
 
 mod aside;
@@ -15,6 +17,7 @@ mod error;
 mod memory;
 mod observer;
 mod redb;
+mod seal;
 mod writer;
 
 use std::path::Path;
@@ -34,6 +37,7 @@ pub use codec::{RecordError, RecordFault};
 pub use error::{StoreCause, StoreError};
 pub use memory::MemoryBackend;
 pub use observer::{Commit, StoreObserver};
+pub use seal::{SealError, Sealer};
 
 /// A handle to the store; cheap to clone.
 #[derive(Clone)]

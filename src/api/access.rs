@@ -124,6 +124,7 @@ mod tests {
         let token = AdminToken {
             name: "ops".into(),
             digest: serde_json::from_value(SECRET_SHA256.into()).unwrap(),
+            email: None,
             role: AdminRole::ReadOnly,
         };
         let access = Access { tokens: vec![token], client_certificates: Vec::new() };

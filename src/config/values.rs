@@ -12,6 +12,9 @@ use super::findings::excerpt;
 use super::network::Network;
 use crate::limits::{DURATION_SECONDS_MAX, NAME_BYTES_MAX, REMEDIATION_BYTES_MAX};
 
+/// Hex digits of a Cloudflare account id.
+const ACCOUNT_ID_DIGITS: usize = 32;
+
 /// A whole number between two bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Whole<const MIN: i64, const MAX: i64>(i64);
@@ -131,6 +134,10 @@ text_values! {
         { "type": "string", "minLength": 1, "maxLength": REMEDIATION_BYTES_MAX };
     HexText(String) = "text", hex,
         { "type": "string", "pattern": "^[0-9A-Fa-f][0-9A-Fa-f: ]*$" };
+    EmailText(String) = "an address such as `ada@example.org`", email,
+        { "type": "string", "maxLength": NAME_BYTES_MAX, "pattern": "^[^@\\s]+@[^@\\s]+$", "examples": ["ada@example.org"] };
+    AccountIdText(String) = "the 32 hex digits of an account id", account_id,
+        { "type": "string", "pattern": "^[0-9A-Fa-f]{32}$", "examples": ["0123456789abcdef0123456789abcdef"] };
     MacAddress(String) = "text", mac_address,
         { "type": "string", "pattern": "^[0-9A-Fa-f]", "examples": ["02:42:ac:11:00:02", "14-B2-2C-E5-F0-61"] };
     LogFilter(String) = "a log filter such as `info`", log_filter,
@@ -255,6 +262,20 @@ fn remediation(text: &str) -> Result<String, String> {
         text if text.contains(is_odd) => Err("the text holds control characters".to_owned()),
         text => Ok(text.to_owned()),
     }
+}
+
+fn email(text: &str) -> Result<String, String> {
+    let part = |part: &str| !part.is_empty() && !part.contains(|c: char| c == '@' || c.is_whitespace());
+    match name(text)?.split_once('@') {
+        Some((mailbox, domain)) if part(mailbox) && part(domain) => Ok(text.to_owned()),
+        _ => Err(format!("{} is not an address such as `ada@example.org`", excerpt(text))),
+    }
+}
+
+/// An account id in lower-case hex.
+fn account_id(text: &str) -> Result<String, String> {
+    let bare = bare_hex(text, &[]).filter(|bare| bare.len() == ACCOUNT_ID_DIGITS);
+    bare.ok_or_else(|| format!("{} is not an account id of {ACCOUNT_ID_DIGITS} hex digits", excerpt(text)))
 }
 
 /// A digest as bare lower-case hex.

@@ -215,7 +215,7 @@ pub(crate) fn policy() -> Objects {
 fn access() -> config::Admin {
     let token = |name: &str, token: &str, role| {
         let hex: String = digest(&SHA256, token.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        AdminToken { name: name.into(), digest: serde_json::from_value(hex.into()).unwrap(), role }
+        AdminToken { name: name.into(), digest: serde_json::from_value(hex.into()).unwrap(), email: None, role }
     };
     let certificate = |name: &str| AdminCertificate {
         subject: format!("spiffe://postern.test/{name}").parse().unwrap(),

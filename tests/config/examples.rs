@@ -1,7 +1,7 @@
 //! The examples in `config/` load, and say the truth about defaults.
 
 use postern::config::policy;
-use postern::config::{self, Environment, ServiceDefaults};
+use postern::config::{self, Cloudflare, Environment, ServiceDefaults};
 
 use crate::support::examples;
 
@@ -16,6 +16,8 @@ fn the_minimal_example_loads_without_a_word() {
     assert_eq!(settings.listeners.ops.address.to_string(), "127.0.0.1:9901");
     assert_eq!(settings.policy_directory, examples().join("policy"));
     assert_eq!(settings.data.directory, examples().join("data"));
+    assert_eq!(settings.data.secrets_key_file, examples().join("data/secrets.key"));
+    assert_eq!(settings.cloudflare, Cloudflare { account_id: None, test_integrations: true });
     assert_eq!(settings.tls.client_ca_files, [examples().join("pki/client-ca.crt")]);
     let shared = &settings.tls.certificates;
     assert_eq!(&settings.listeners.admin.certificates, shared);
@@ -32,6 +34,7 @@ fn the_full_example_shows_the_defaults() {
     assert_eq!(full.identity, minimal.identity);
     assert_eq!(full.policy_directory, minimal.policy_directory);
     assert_eq!(full.data, minimal.data);
+    assert_eq!(full.cloudflare.test_integrations, minimal.cloudflare.test_integrations);
     assert_eq!(full.proxy, minimal.proxy);
     assert_eq!(full.limits, minimal.limits);
     assert_eq!(full.log, minimal.log);

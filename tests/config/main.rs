@@ -19,6 +19,8 @@ mod robustness;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod watch;

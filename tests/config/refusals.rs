@@ -171,6 +171,35 @@ postern.yaml:7:53: error: admin.client_certificates[2]: this certificate name is
 }
 
 #[test]
+fn what_goes_with_the_admin_api_is_well_formed() {
+    let text = "\
+admin:
+  tokens:
+    - { name: a, sha256: SHA256, email: ada }
+    - { name: b, sha256: OTHERS, email: 'ada lovelace@example.org' }
+    - { name: c, email: 7 }
+cloudflare:
+  account_id: 0123456789abcdef
+  test_integrations: maybe
+  acount_id: x
+data: { secrets_key_file: '' }
+";
+    let text = text.replace("SHA256", &"ab".repeat(32)).replace("OTHERS", &"cd".repeat(32));
+    assert_eq!(
+        refusal_beside_tls(&text),
+        "\
+postern.yaml:3:99: error: admin.tokens[0].email: `ada` is not an address such as `ada@example.org`
+postern.yaml:4:99: error: admin.tokens[1].email: `ada lovelace@example.org` is not an address such as `ada@example.org`
+postern.yaml:5:7: error: admin.tokens[2].sha256: required key is missing
+postern.yaml:5:25: error: admin.tokens[2].email: expected an address such as `ada@example.org`, found a number
+postern.yaml:7:15: error: cloudflare.account_id: `0123456789abcdef` is not an account id of 32 hex digits
+postern.yaml:8:22: error: cloudflare.test_integrations: expected `true` or `false`, found text
+postern.yaml:9:3: error: cloudflare.acount_id: unknown key; did you mean `account_id`?
+postern.yaml:10:27: error: data.secrets_key_file: the path is empty"
+    );
+}
+
+#[test]
 fn a_secret_file_named_by_mistake_is_not_printed() {
     let pem = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg: kqhkiG9w0\n-----END PRIVATE KEY-----\n";
     for text in [pem.to_owned(), format!("key: |\n{pem}"), pem.replace(": ", "")] {

@@ -80,12 +80,18 @@ fn schema_and_reader_refuse_the_same_mistakes() {
         "proxy: { timeouts: { read: 10 } }",
         "admin: { tokens: [{ name: a }] }",
         "admin: { tokens: [{ name: a, sha256: short }] }",
+        "admin: { tokens: [{ name: a, sha256: SHA256, email: ada }] }",
         "admin: { client_certificates: [ada] }",
+        "cloudflare: { account: 0 }",
+        "cloudflare: { account_id: 0123456789abcdef }",
+        "cloudflare: { account_id: 0123456789abcdef0123456789abcdeg }",
+        "cloudflare: { test_integrations: maybe }",
+        "data: { secrets_key_file: '' }",
         "listeners: { ops: { certificates: [] } }",
         "identity: { subjects: [cn] }",
         "limits: { report_bytes: 9999999 }",
     ] {
-        let text = format!("{text}\n{tls}");
+        let text = format!("{text}\n{tls}").replace("SHA256", &"ab".repeat(32));
         assert!(load(&text).is_err(), "the reader accepts {text}");
         assert!(!validate(&settings, &yaml(&text)).is_empty(), "the schema accepts {text}");
     }
@@ -268,6 +274,11 @@ fn fits_pattern(pattern: &str, text: &str) -> bool {
         "^[0-9]" => text.starts_with(|c: char| c.is_ascii_digit()),
         "^[0-9A-Fa-f]" => text.starts_with(hex),
         "^[0-9A-Fa-f]{64}$" => text.len() == 64 && text.chars().all(hex),
+        "^[0-9A-Fa-f]{32}$" => text.len() == 32 && text.chars().all(hex),
+        "^[^@\\s]+@[^@\\s]+$" => {
+            let part = |part: &str| !part.is_empty() && !part.contains(|c: char| c == '@' || c.is_whitespace());
+            text.split_once('@').is_some_and(|(mailbox, domain)| part(mailbox) && part(domain))
+        }
         "^[0-9A-Fa-f][0-9A-Fa-f: ]*$" => {
             text.starts_with(hex) && text.chars().all(|c| hex(c) || matches!(c, ':' | ' '))
         }

@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error as _};
 use subtle::ConstantTimeEq;
 
 use crate::config::document::{Field, OrMapping, Session};
-use crate::config::values::NameText;
+use crate::config::values::{EmailText, NameText};
 use crate::policy::Subject;
 
 /// Who may use the admin API. With neither tokens nor certificates, nobody.
@@ -30,6 +30,8 @@ pub struct AdminToken {
     pub name: Arc<str>,
     /// Its SHA-256.
     pub digest: TokenDigest,
+    /// The address that goes with it in `X-Auth-Email` and `X-Auth-Key`. `None` goes with any.
+    pub email: Option<Arc<str>>,
     /// What it allows.
     pub role: AdminRole,
 }
@@ -124,6 +126,9 @@ struct RawToken {
     name: Field<NameText>,
     /// SHA-256 of the token in hex: `printf %s "$TOKEN" | sha256sum`.
     sha256: Field<TokenDigest>,
+    /// The address that goes with the token where clients send both (`X-Auth-Email`, `X-Auth-Key`); another one is then
+    /// refused. Default: none, any address goes.
+    email: Field<EmailText>,
     /// What it allows: `admin` or `read-only`. Default: read-only.
     role: Field<AdminRole>,
 }
@@ -203,7 +208,12 @@ fn check_tokens(session: &Session, list: Field<Vec<Field<RawToken>>>) -> Vec<Adm
         if digest.value.matches("") {
             session.error(digest.node, "this is the digest of the empty text");
         }
-        tokens.push(AdminToken { name: name.value.0.into(), digest: digest.value, role: raw.value.role.or_default() });
+        tokens.push(AdminToken {
+            name: name.value.0.into(),
+            digest: digest.value,
+            email: raw.value.email.value().map(|email| email.0.into()),
+            role: raw.value.role.or_default(),
+        });
     }
     tokens
 }

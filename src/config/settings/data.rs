@@ -9,6 +9,9 @@ use super::resolve;
 use crate::config::document::Field;
 use crate::config::values::PathText;
 
+/// The key file's name inside the data folder.
+const SECRETS_KEY_FILE: &str = "secrets.key";
+
 /// What is kept over a restart, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Data {
@@ -16,6 +19,8 @@ pub struct Data {
     pub directory: PathBuf,
     /// In which form.
     pub store: Store,
+    /// The file of the key that encrypts the secrets in the store.
+    pub secrets_key_file: PathBuf,
 }
 
 /// Where posture, objects and failures are kept.
@@ -37,10 +42,18 @@ pub(super) struct RawData {
     directory: Field<PathText>,
     /// `redb` keeps one file in the folder; `memory` forgets everything at the end. Default: redb.
     store: Field<Store>,
+    /// The key that encrypts the secrets kept in the store, made when it is missing. Keep it apart from backups of the
+    /// store. Default: secrets.key inside `data.directory`.
+    secrets_key_file: Field<PathText>,
 }
 
 impl RawData {
     pub(super) fn check(self, folder: &Path) -> Data {
-        Data { directory: resolve(folder, self.directory, "data"), store: self.store.or_default() }
+        let directory = resolve(folder, self.directory, "data");
+        let secrets_key_file = match self.secrets_key_file.value() {
+            Some(path) => folder.join(path.0),
+            None => directory.join(SECRETS_KEY_FILE),
+        };
+        Data { directory, store: self.store.or_default(), secrets_key_file }
     }
 }

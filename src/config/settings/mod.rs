@@ -15,6 +15,7 @@ use super::values::{DurationText, PathText};
 
 mod admin;
 mod bounds;
+mod cloudflare;
 mod data;
 mod identity;
 mod listeners;
@@ -25,6 +26,7 @@ mod workers;
 
 pub use admin::{Admin, AdminCertificate, AdminRole, AdminToken, TokenDigest};
 pub use bounds::Limits;
+pub use cloudflare::Cloudflare;
 pub use data::{Data, Store};
 pub use identity::{AutoEnroll, Identification, NameFrom};
 pub use listeners::{Listeners, PlainListener, TlsListener};
@@ -51,6 +53,8 @@ pub struct Settings {
     pub data: Data,
     /// Who may use the admin API.
     pub admin: Admin,
+    /// What the Cloudflare-compatible admin API takes for granted.
+    pub cloudflare: Cloudflare,
     /// How requests are passed on.
     pub proxy: Proxy,
     /// Bounds, lowered from the built-in ones.
@@ -82,6 +86,8 @@ pub(super) struct RawSettings {
     data: Field<data::RawData>,
     /// Who may use the admin API.
     admin: Field<admin::RawAdmin>,
+    /// What the Cloudflare-compatible admin API takes for granted.
+    cloudflare: Field<cloudflare::RawCloudflare>,
     /// How requests are passed on, and what services do when they do not say otherwise.
     proxy: Field<proxy::RawProxy>,
     /// Bounds. They can be lowered, never raised.
@@ -122,6 +128,7 @@ impl RawSettings {
         Some(Settings {
             policy_directory: resolve(folder, self.policy.or_default().directory, "policy"),
             data: self.data.or_default().check(folder),
+            cloudflare: self.cloudflare.or_default().check(),
             proxy: self.proxy.or_default().check(session),
             limits: self.limits.or_default().check(),
             log: self.log.or_default().check(),

@@ -72,7 +72,7 @@
 //! | 5 | [`config`], [`telemetry`] | what operators wrote, checked; what operators see |
 //! | 6 | [`store`] | what outlives the process |
 //! | 7 | [`enforce`] | what is in force: published snapshot, devices, connections, failures |
-//! | 8 | [`tls`], [`agent`] | whose certificate is believed; this machine's own posture |
+//! | 8 | [`tls`], [`agent`], [`provider`] | whose certificate is believed; this machine's own posture; what vendors say of devices |
 //! | 9 | [`proxy`], [`api`] | the gateway on Pingora; the interfaces for devices, operators and probes |
 //! | 10 | [`app`] | what is built from the configuration, in which order, and how it stops |
 //! | 11 | [`cli`] | one file for each command |
@@ -120,6 +120,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod enforce;
+pub mod provider;
 pub mod proxy;
 pub mod store;
 pub mod telemetry;

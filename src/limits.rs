@@ -158,6 +158,26 @@ pub const SEALED_BYTES_MAX: usize = (SECRET_BYTES_MAX + 64) * 4 / 3;
 pub const LINT_FINDINGS_MAX: usize = 1000;
 /// Most identity selections one look over a policy tries.
 pub const LINT_COMPARISONS_MAX: usize = 20_000_000;
+/// Most devices one request to a posture provider names (the protocol's own bound).
+pub const PROVIDER_DEVICES_PER_CALL_MAX: usize = 1000;
+/// Longest a posture provider is waited for, from connecting to the last byte of its answer.
+pub const PROVIDER_CALL_TIME_MAX: Duration = Duration::from_secs(10);
+/// Longest answer of a posture provider, in bytes: about a kilobyte for each of [`PROVIDER_DEVICES_PER_CALL_MAX`] devices.
+pub const PROVIDER_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Longest id that a posture provider may give a device, in bytes.
+pub const PROVIDER_ENTRY_ID_BYTES_MAX: usize = 256;
+/// Most characters shown of what a posture provider says about its refusal.
+pub const PROVIDER_EXCERPT_CHARS_MAX: usize = 200;
+/// Longest address of a posture provider, in bytes.
+pub const PROVIDER_URL_BYTES_MAX: usize = 2048;
+/// Longest id or secret that is shown to a posture provider in a header, in bytes.
+pub const PROVIDER_CREDENTIAL_BYTES_MAX: usize = 4096;
+/// How long a connection to a posture provider is kept for the next request.
+pub const PROVIDER_IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+/// First wait before a posture provider that did not answer is asked again; each further one doubles it.
+pub const PROVIDER_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait before a posture provider that did not answer is asked again.
+pub const PROVIDER_RETRY_MAX: Duration = Duration::from_secs(60);
 /// Largest certificate or key file, in bytes.
 pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Largest revocation list file, in bytes; large public CAs publish lists of tens of megabytes.

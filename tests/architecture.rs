@@ -21,7 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["config", "telemetry"],
     &["store"],
     &["enforce"],
-    &["tls", "agent"],
+    &["tls", "agent", "provider"],
     &["proxy", "api"],
     &["app"],
     &["cli"],

@@ -11,7 +11,11 @@ use postern::policy::service::{Balance, Disclosure, Match, Transport, UpstreamPr
 use postern::posture::Platform;
 use postern::posture::check::os::{OsRequirement, OsRule};
 use postern::posture::check::process::{ProcessRequirement, ProcessesRule, Semantic as ProcessSemantic};
-use postern::posture::check::{Check, Predicate, domain::DomainRule, mac::MacRule};
+use postern::posture::check::{
+    Check, Predicate,
+    domain::{DomainMatching, DomainRule},
+    mac::MacRule,
+};
 use postern::posture::facts::{Os, Process, Source};
 use postern::posture::report::{Observation, Report, Seen};
 use postern::posture::version::{VersionRange, VersionReading};
@@ -48,8 +52,20 @@ pub(crate) fn objects(identities: usize, services: usize, policies: usize) -> Ob
         objects.services.insert(service.id.clone(), Arc::new(service));
     }
     for (name, predicate) in predicates() {
-        let check = Check { id: CheckId::from(name), name: name.into(), predicate, max_age: None, remediation: None };
-        let check = PostureCheck { check: Arc::new(check), role_attributes: vec!["baseline".into()], meta: meta() };
+        let check = Check {
+            id: CheckId::from(name),
+            name: name.into(),
+            predicate,
+            applies_to: None,
+            max_age: None,
+            remediation: None,
+        };
+        let check = PostureCheck {
+            check: Arc::new(check),
+            role_attributes: vec!["baseline".into()],
+            meta: meta(),
+            as_written: None,
+        };
         objects.checks.insert(CheckId::from(name), Arc::new(check));
     }
     for n in 0..policies {
@@ -115,7 +131,10 @@ fn predicates() -> Vec<(&'static str, Predicate)> {
                 version_reading: VersionReading::default(),
             }),
         ),
-        ("domain", Predicate::Domain(DomainRule { domains: vec!["corp.example".into()] })),
+        (
+            "domain",
+            Predicate::Domain(DomainRule { domains: vec!["corp.example".into()], matching: DomainMatching::Folded }),
+        ),
         ("mac", Predicate::Mac(MacRule { addresses: vec!["020000000001".into(), "020000000002".into()] })),
         (
             "agent",
@@ -152,7 +171,7 @@ fn posture(version: &str) -> Posture {
         fact(Process { path: path.into(), running: true, hash: "ab".repeat(32), signer_fingerprints: vec![] })
     };
     Posture {
-        os: Some(fact(Os { name: "Linux".into(), version: version.into(), build: None })),
+        os: Some(fact(Os { name: "Linux".into(), version: version.into(), build: None, ..Os::default() })),
         domain: Some(fact("corp.example".into())),
         macs: Some(fact(vec!["020000000002".into(), "020000000009".into()])),
         processes: vec![
@@ -178,7 +197,7 @@ pub(crate) fn report() -> Report {
         }))
     };
     let mut observations = vec![
-        observation(Seen::Os(Os { name: "Linux".into(), version: "6.1.0".into(), build: None })),
+        observation(Seen::Os(Os { name: "Linux".into(), version: "6.1.0".into(), build: None, ..Os::default() })),
         observation(Seen::Domain("corp.example".into())),
         observation(Seen::Macs(vec!["02:00:00:00:00:02".into(), "02:00:00:00:00:09".into()])),
     ];

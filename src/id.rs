@@ -62,4 +62,10 @@ id_types! {
     PolicyId;
     /// The id of a posture check.
     CheckId;
+    /// The id of a list of device names that checks look in.
+    ListId;
+    /// The id of an uploaded signing certificate.
+    CertificateId;
+    /// The id of a connection to a posture provider.
+    ConnectionId;
 }

@@ -14,6 +14,18 @@ pub const MACS_PER_IDENTITY_MAX: usize = 256;
 pub const FACT_TEXT_BYTES_MAX: usize = 4096;
 /// Most signers of one reported process.
 pub const SIGNERS_PER_PROCESS_MAX: usize = 64;
+/// Most files, volumes, antivirus products or variables of one device, each.
+pub const INVENTORY_ENTRIES_MAX: usize = 1024;
+/// Most certificates of one device.
+pub const CERTIFICATES_PER_IDENTITY_MAX: usize = 64;
+/// Longest certificate of a device, or that signs those of devices, in bytes.
+pub const POSTURE_CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+/// Most fingerprints of one file's signature.
+pub const THUMBPRINTS_PER_FILE_MAX: usize = 8;
+/// Most posture providers that hold a record of one device.
+pub const PROVIDERS_PER_IDENTITY_MAX: usize = 64;
+/// How long a client counts as present after its last report, in times its reporting schedule.
+pub const CLIENT_SESSION_SCHEDULES: u32 = 3;
 /// Most moments looked ahead to for the one at which a check's answer changes; past it the check is simply asked again earlier.
 pub const ASSESSMENT_STEPS_MAX: usize = 64;
 /// Most entries of one list in a body in OpenZiti's language.

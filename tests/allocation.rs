@@ -14,7 +14,7 @@ use std::sync::Arc;
 use postern::clock::{Clock, SystemClock};
 use postern::enforce::{Connection, Enforcer};
 use postern::policy::subject::SubjectKind;
-use postern::posture::check::domain::DomainRule;
+use postern::posture::check::domain::{DomainMatching, DomainRule};
 use postern::posture::check::{Check, Predicate};
 use postern::posture::facts::Source;
 use postern::posture::report::{Observation, Report, Seen};
@@ -39,9 +39,16 @@ fn connection(authority: &Authority, name: &str) -> Connection {
 
 #[tokio::test]
 async fn a_cached_verdict_allocates_nothing() {
-    let domain = Predicate::Domain(DomainRule { domains: vec!["corp.example".into()] });
     let domain =
-        Check { id: "domain".into(), name: "domain".into(), predicate: domain, max_age: None, remediation: None };
+        Predicate::Domain(DomainRule { domains: vec!["corp.example".into()], matching: DomainMatching::Folded });
+    let domain = Check {
+        id: "domain".into(),
+        name: "domain".into(),
+        predicate: domain,
+        applies_to: None,
+        max_age: None,
+        remediation: None,
+    };
     let enforcer = Enforcer::new(Arc::new(SystemClock), Metrics::new().unwrap(), Store::memory().unwrap());
     let objects = Policy::default()
         .identity(identity("compliant"))

@@ -41,7 +41,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("dashmap", &["enforce", "tls"]),
     ("axum", &["api", "cli"]),
     ("rcgen", &["tls"]),
-    ("x509_parser", &["tls"]),
+    ("x509_parser", &["tls", "posture"]),
     ("prometheus", &["telemetry"]),
 ];
 

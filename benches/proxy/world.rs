@@ -176,7 +176,7 @@ pub(crate) async fn report_posture(postern: &Postern) -> Result<()> {
         let process = Process { path: path.to_owned(), running: true, hash: digest(), signer_fingerprints: vec![] };
         Observation { asked_by: asked_by.map(CheckId::from), seen: Seen::Process(process) }
     };
-    let os = Os { name: "Linux".into(), version: "6.1.0".into(), build: None };
+    let os = Os { name: "Linux".into(), version: "6.1.0".into(), build: None, ..Os::default() };
     let observations = vec![
         observation(Seen::Os(os)),
         observation(Seen::Domain("corp.example".into())),

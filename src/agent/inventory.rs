@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::digest::HashAlgorithm;
 use super::process::{Process, Processes};
-use super::response::{Answer, Answers, Asks, PostureResponse, Query, Unanswered};
+use super::response::{Answers, Asks, PostureResponse, Query, Unanswered};
 use super::{
     Collected, Collector, DomainCollector, HostnameCollector, MacCollector, Machine, Obstacle, OperatingSystem,
     OsCollector,
@@ -129,9 +129,7 @@ impl Inventory {
             };
             for outcome in seen {
                 match outcome {
-                    Ok(seen) => {
-                        answers.responses.push(PostureResponse { id: query.id.clone(), answer: Answer::from(seen) })
-                    }
+                    Ok(seen) => answers.responses.extend(PostureResponse::new(&query.id, seen)),
                     Err(reason) => answers.unanswered.push(Unanswered { id: query.id.clone(), reason }),
                 }
             }
@@ -225,6 +223,7 @@ mod tests {
                     name: "Linux".to_owned(),
                     version: "6.1.0".to_owned(),
                     build: Some("debian 12, kernel 6.1.0-18-amd64".to_owned()),
+                    ..facts::Os::default()
                 }),
                 Seen::Domain(String::new()),
                 Seen::Process(facts::Process {

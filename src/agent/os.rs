@@ -42,6 +42,7 @@ impl OperatingSystem {
             name: self.platform.as_str().to_owned(),
             version: self.version.clone(),
             build: Some(build.join(", ")).filter(|build| !build.is_empty()),
+            ..Os::default()
         }
     }
 }
@@ -194,6 +195,7 @@ mod tests {
                 name: "Linux".to_owned(),
                 version: "6.1.0".to_owned(),
                 build: Some("example 12, kernel 6.1.0-18-amd64".to_owned()),
+                ..Os::default()
             }
         );
     }

@@ -138,9 +138,16 @@ pub enum Answer {
     },
 }
 
-impl From<Seen> for Answer {
-    fn from(seen: Seen) -> Self {
-        match seen {
+impl PostureResponse {
+    /// The response of a query; `None` for what OpenZiti has no response for.
+    pub(super) fn new(query: &CheckId, seen: Seen) -> Option<Self> {
+        Some(PostureResponse { id: query.clone(), answer: Answer::of(seen)? })
+    }
+}
+
+impl Answer {
+    fn of(seen: Seen) -> Option<Self> {
+        Some(match seen {
             Seen::Os(os) => Answer::Os { name: os.name, version: os.version, build: os.build },
             Seen::Domain(domain) => Answer::Domain { domain },
             Seen::Macs(mac_addresses) => Answer::Mac { mac_addresses },
@@ -151,7 +158,8 @@ impl From<Seen> for Answer {
                 signer_fingerprints: process.signer_fingerprints,
             },
             Seen::Endpoint { woken, unlocked } => Answer::EndpointState { woken, unlocked },
-        }
+            _ => return None,
+        })
     }
 }
 
@@ -194,8 +202,11 @@ mod tests {
 
     #[test]
     fn each_kind_of_observation_has_the_field_names_of_the_wire() {
-        let os =
-            Seen::Os(crate::posture::facts::Os { name: "Linux".to_owned(), version: "6.1.0".to_owned(), build: None });
+        let os = Seen::Os(crate::posture::facts::Os {
+            name: "Linux".to_owned(),
+            version: "6.1.0".to_owned(),
+            ..Default::default()
+        });
         let endpoint = Seen::Endpoint { woken: true, unlocked: false };
         for (seen, expected) in [
             (os, json!({"id": "x", "typeId": "OS", "type": "Linux", "version": "6.1.0"})),
@@ -203,7 +214,7 @@ mod tests {
             (Seen::Macs(vec![]), json!({"id": "x", "typeId": "MAC", "macAddresses": []})),
             (endpoint, json!({"id": "x", "typeId": "ENDPOINT_STATE", "woken": true, "unlocked": false})),
         ] {
-            let response = PostureResponse { id: CheckId::from("x"), answer: seen.into() };
+            let response = PostureResponse::new(&CheckId::from("x"), seen).unwrap();
             let json = serde_json::to_value(&response).unwrap();
             assert_eq!(json, expected);
             assert_eq!(serde_json::from_value::<PostureResponse>(json).unwrap(), response);

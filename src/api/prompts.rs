@@ -71,6 +71,6 @@ fn leaves<'a>(expression: &'a Expression<CheckSlot>, found: &mut Vec<&'a CheckSl
     match expression {
         Expression::Check(slot) => found.push(slot),
         Expression::All(parts) | Expression::Any(parts) => parts.iter().for_each(|part| leaves(part, found)),
-        Expression::Not(part) => leaves(part, found),
+        Expression::Not(part) | Expression::Unless(part) => leaves(part, found),
     }
 }

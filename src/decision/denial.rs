@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::id::{IdentityId, PolicyId, ServiceId};
@@ -50,6 +51,28 @@ pub struct FailedCheck {
     pub observed: Observed,
     /// When the oldest fact it looked at was observed.
     pub observed_at: Option<Timestamp>,
+}
+
+impl FailedCheck {
+    /// What was wanted, as the engine has it: the rule's members, without a name for their kind.
+    pub fn expected_value(&self) -> Value {
+        contents(&self.check.predicate)
+    }
+
+    /// What was seen; `null` when nothing was.
+    pub fn actual_value(&self) -> Value {
+        contents(&self.observed)
+    }
+}
+
+/// The contents of an enum's variant without the variant's name, which the check's kind says already.
+fn contents(tagged: &impl Serialize) -> Value {
+    match serde_json::to_value(tagged) {
+        Ok(Value::Object(fields)) if fields.len() == 1 => {
+            fields.into_iter().next().map_or(Value::Null, |(_, inner)| inner)
+        }
+        _ => Value::Null,
+    }
 }
 
 /// An answer that is not a pass.

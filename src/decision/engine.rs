@@ -9,7 +9,7 @@ use crate::policy::expression::Expression;
 use crate::policy::snapshot::{CheckSlot, CompiledPolicy, ServiceIndex, Snapshot};
 use crate::posture::Posture;
 use crate::posture::check::{Check, Observed, Predicate};
-use crate::posture::outcome::{Assessment, NoResultReason, Outcome};
+use crate::posture::outcome::{Assessment, FailReason, NoResultReason, Outcome};
 
 use super::denial::{Denial, DenialReason, FailedCheck, FailedPolicy, FailedVerdict};
 use super::permit::Permit;
@@ -159,6 +159,10 @@ impl Questioner<'_> {
                 let answer = self.expression(part);
                 Assessment::until(answer.outcome.negate(), answer.valid_until)
             }
+            Expression::Unless(part) => {
+                let answer = self.expression(part);
+                Assessment::until(unless(answer.outcome), answer.valid_until)
+            }
         }
     }
 
@@ -190,7 +194,7 @@ impl Questioner<'_> {
     /// Leaves that keep the expression from being what is `wanted`.
     fn blocking(&mut self, expression: &Expression<CheckSlot>, wanted: bool, found: &mut Vec<CheckSlot>) {
         let answer = self.expression(expression).outcome;
-        let satisfied = if wanted { answer.is_pass() } else { matches!(answer, Outcome::Fail(_)) };
+        let satisfied = if wanted { answer.is_pass() } else { answer.negate().is_pass() };
         if satisfied {
             return;
         }
@@ -199,7 +203,7 @@ impl Questioner<'_> {
             Expression::All(parts) | Expression::Any(parts) => {
                 parts.iter().for_each(|part| self.blocking(part, wanted, found));
             }
-            Expression::Not(part) => self.blocking(part, !wanted, found),
+            Expression::Not(part) | Expression::Unless(part) => self.blocking(part, !wanted, found),
         }
     }
 
@@ -228,6 +232,7 @@ fn missing_check(name: &Arc<str>, verdict: FailedVerdict) -> FailedCheck {
         id: CheckId::new(Arc::clone(name)),
         name: Arc::clone(name),
         predicate: Predicate::Missing,
+        applies_to: None,
         max_age: None,
         remediation: None,
     };
@@ -266,6 +271,14 @@ fn some(answers: impl IntoIterator<Item = Assessment>) -> Assessment {
         });
     }
     joined.unwrap_or(Assessment::lasting(Outcome::NoResult(NoResultReason::Unsatisfiable)))
+}
+
+/// Access's exclusion: only what is shown excludes.
+fn unless(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Pass => Outcome::Fail(FailReason::ForbiddenStatePresent),
+        Outcome::Fail(_) | Outcome::NoResult(_) => Outcome::Pass,
+    }
 }
 
 #[cfg(test)]

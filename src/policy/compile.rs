@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::posture::check::Check;
 
 use super::expression::InvalidExpression;
-use super::objects::{Identity, Objects, Origin, PolicyType, ServicePolicy};
+use super::objects::{Identity, Objects, Origin, PolicyType, PostureCheck, ServicePolicy};
 use super::roles::{Role, Semantic};
 use super::routes::Routes;
 use super::snapshot::{
@@ -73,8 +73,7 @@ pub enum CompileProblem {
 pub fn compile(objects: Objects, generation: u64) -> Result<Snapshot, Vec<CompileError>> {
     let mut compiler = Compiler::default();
     let identities = compiler.identities(&objects);
-    let checks: Vec<Arc<Check>> = objects.checks.values().map(|check| Arc::clone(&check.check)).collect();
-    compiler.duplicate_check_names(&objects);
+    let checks = compiler.checks(&objects);
     let routes = compiler.routes(&objects);
     let mut policies = compiler.policies(&objects);
     let (services, policies_of_every_service) = compiler.services(&objects, &mut policies);
@@ -172,18 +171,20 @@ impl Compiler {
         }
     }
 
-    fn duplicate_check_names(&mut self, objects: &Objects) {
-        let mut names: HashMap<&str, &str> = HashMap::new();
-        for (check, position) in objects.checks.values().zip(0u32..) {
-            if let Some(holder) = names.insert(&check.check.name, check.check.id.as_str()) {
-                let problem = CompileProblem::DuplicateName(holder.into());
-                self.error("posture check", check.check.id.as_str(), &check.check.name, &check.meta.origin, problem);
-            }
-            self.entities.checks.insert(Arc::clone(&check.check.name), position);
+    /// The checks in the order of their ids, with the lists and certificates they refer to in their places.
+    fn checks(&mut self, objects: &Objects) -> Vec<Arc<Check>> {
+        let by_name = name_holders(objects);
+        self.entities.checks.extend(by_name.into_iter().map(|(name, (position, _))| (Arc::clone(name), position)));
+        let mut checks = Vec::with_capacity(objects.checks.len());
+        for (object, position) in objects.checks.values().zip(0u32..) {
+            self.entities.checks.insert(object.check.id.as_str().into(), position);
+            let resolved = object.check.resolved(
+                |list| objects.lists.get(list).map(|list| list.entries()),
+                |id| objects.signing_certificates.get(id).map(|certificate| certificate.signer.clone()),
+            );
+            checks.push(resolved.map_or_else(|| Arc::clone(&object.check), Arc::new));
         }
-        for (check, position) in objects.checks.values().zip(0u32..) {
-            self.entities.checks.insert(check.check.id.as_str().into(), position);
-        }
+        checks
     }
 
     fn routes(&mut self, objects: &Objects) -> Routes {
@@ -324,6 +325,20 @@ impl Compiler {
             .map(|(service, list)| CompiledService { object: Arc::clone(service), dial_policies: list.into() });
         (compiled.collect(), of_every_service.into())
     }
+}
+
+/// Who is meant by each name of a check. Names need not be unique: the check that was there first keeps the name, so that a
+/// later one cannot change what a policy means; what is written in files comes before what is made through an API.
+pub(super) fn name_holders(objects: &Objects) -> HashMap<&Arc<str>, (u32, &Arc<PostureCheck>)> {
+    let rank = |check: &PostureCheck| (!matches!(check.meta.origin, Origin::File { .. }), check.meta.created_at);
+    let mut holders: HashMap<&Arc<str>, (u32, &Arc<PostureCheck>)> = HashMap::with_capacity(objects.checks.len());
+    for (check, position) in objects.checks.values().zip(0u32..) {
+        let holder = holders.entry(&check.check.name).or_insert((position, check));
+        if rank(check) < rank(holder.1) {
+            *holder = (position, check);
+        }
+    }
+    holders
 }
 
 /// For each attribute, the positions of the entities that carry it, sorted.

@@ -19,6 +19,9 @@ pub enum Expression<C> {
     Any(Vec<Expression<C>>),
     /// The opposite.
     Not(Box<Expression<C>>),
+    /// Anything but a pass: what fails and what has no result both let through. This is the exclusion of Cloudflare Access
+    /// (`cloudflare.md` 2.3); unlike `not` it lets in devices of which nothing is known, which [`super::lint`] points out.
+    Unless(Box<Expression<C>>),
 }
 
 /// Why an expression is refused.
@@ -57,7 +60,7 @@ impl<C> Expression<C> {
                 }
                 parts.iter().try_for_each(|part| part.validate_at(depth + 1, leaves))
             }
-            Expression::Not(part) => part.validate_at(depth + 1, leaves),
+            Expression::Not(part) | Expression::Unless(part) => part.validate_at(depth + 1, leaves),
         }
     }
 
@@ -68,6 +71,7 @@ impl<C> Expression<C> {
             Expression::All(parts) => Expression::All(parts.iter().map(|part| part.map(replace)).collect()),
             Expression::Any(parts) => Expression::Any(parts.iter().map(|part| part.map(replace)).collect()),
             Expression::Not(part) => Expression::Not(Box::new(part.map(replace))),
+            Expression::Unless(part) => Expression::Unless(Box::new(part.map(replace))),
         }
     }
 
@@ -76,7 +80,7 @@ impl<C> Expression<C> {
         match self {
             Expression::Check(check) => visit(check),
             Expression::All(parts) | Expression::Any(parts) => parts.iter().for_each(|part| part.visit(visit)),
-            Expression::Not(part) => part.visit(visit),
+            Expression::Not(part) | Expression::Unless(part) => part.visit(visit),
         }
     }
 }

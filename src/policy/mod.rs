@@ -5,12 +5,15 @@
 //! objects never replaces a working snapshot, and a missing snapshot is a value that denies everything.
 
 pub mod compile;
+pub mod device_list;
 pub mod expression;
+pub mod integration;
 pub mod lint;
 pub mod objects;
 pub mod roles;
 mod routes;
 pub mod service;
+pub mod signing_certificate;
 pub mod snapshot;
 pub mod subject;
 

@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
-use crate::id::{CheckId, IdentityId, PolicyId, ServiceId};
+use crate::id::{CertificateId, CheckId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId};
 use crate::posture::check::Check;
 
+use super::device_list::DeviceList;
 use super::expression::Expression;
+use super::integration::Integration;
 use super::roles::{Role, Semantic};
 use super::service::{Disclosure, Match, Transport, Upstream};
+use super::signing_certificate::SigningCertificate;
 use super::subject::Subject;
 
 /// Everything operators wrote, by id.
@@ -25,6 +29,12 @@ pub struct Objects {
     pub policies: BTreeMap<PolicyId, Arc<ServicePolicy>>,
     /// Posture checks.
     pub checks: BTreeMap<CheckId, Arc<PostureCheck>>,
+    /// Lists of device names that checks look in.
+    pub lists: BTreeMap<ListId, Arc<DeviceList>>,
+    /// Certificates that sign those of devices.
+    pub signing_certificates: BTreeMap<CertificateId, Arc<SigningCertificate>>,
+    /// Connections to posture providers.
+    pub integrations: BTreeMap<ConnectionId, Arc<Integration>>,
 }
 
 /// What every object carries beside its own content.
@@ -37,7 +47,7 @@ pub struct Meta {
     pub updated_at: Timestamp,
     /// Free-form tags, shown and filtered by, never used in a decision.
     #[serde(default)]
-    pub tags: serde_json::Map<String, serde_json::Value>,
+    pub tags: Map<String, Value>,
     /// Where it came from.
     pub origin: Origin,
 }
@@ -146,4 +156,7 @@ pub struct PostureCheck {
     pub role_attributes: Vec<Arc<str>>,
     /// Times, tags and origin.
     pub meta: Meta,
+    /// The body it was written as, for languages whose users expect to read back what they wrote.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub as_written: Option<Arc<Map<String, Value>>>,
 }

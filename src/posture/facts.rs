@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::inventory::Inventory;
+use super::platform::Family;
 use crate::clock::Timestamp;
 use crate::id::CheckId;
 
@@ -29,15 +31,35 @@ pub struct Posture {
     pub mfa: Mfa,
     /// The client software that reports, when it told.
     pub sdk: Option<Sdk>,
+    /// When the device last reported anything to this gateway, over a connection with its own certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked_in_at: Option<Timestamp>,
+    /// Everything else; set apart because most devices report little of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Box<Inventory>>,
 }
 
+/// What is known beside the rest of a device that reports nothing beside the rest.
+static NO_INVENTORY: Inventory = Inventory::NOTHING;
+
 impl Posture {
+    /// Everything beside the facts that nearly every device reports.
+    pub fn inventory(&self) -> &Inventory {
+        self.inventory.as_deref().unwrap_or(&NO_INVENTORY)
+    }
+
+    /// The kind of device, as far as its system's name tells.
+    pub fn family(&self) -> Option<Family> {
+        Family::of_reported(&self.os.as_ref()?.value.name)
+    }
+
     /// When the newest fact was observed; `None` when nothing was ever reported.
     pub fn newest_fact(&self) -> Option<Timestamp> {
         let single = [
             self.os.as_ref().map(|fact| fact.observed_at),
             self.domain.as_ref().map(|fact| fact.observed_at),
             self.macs.as_ref().map(|fact| fact.observed_at),
+            self.inventory.as_ref().and_then(|inventory| inventory.newest_fact()),
         ];
         single.into_iter().flatten().chain(self.processes.iter().map(|fact| fact.observed_at)).max()
     }
@@ -86,7 +108,7 @@ pub enum Source {
 }
 
 /// The operating system as the device names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Os {
     /// The system's name as reported, any letter case (`Windows`, `macOS`, `linux`).
     pub name: String,
@@ -95,6 +117,23 @@ pub struct Os {
     /// The build, shown but never compared.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub build: Option<String>,
+    /// What comes after the version: the update build revision of Windows (`3803`), the kernel's patch on Linux (`25`), the
+    /// letter of a rapid security response on Apple's systems (`(a)`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub extra: Option<String>,
+    /// The Linux distribution.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub distribution: Option<Distribution>,
+}
+
+/// A Linux distribution, as `/etc/os-release` names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// `ID`, such as `ubuntu`.
+    pub name: String,
+    /// `VERSION_ID`, such as `22.04`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub revision: Option<String>,
 }
 
 /// One process as the device saw it.

@@ -4,14 +4,18 @@
 //! ([`outcome::Assessment`]). It is pure: no clock, no files, no network. It does not know in which dialect a fact was
 //! reported or a check was written.
 
+pub mod certificate;
 pub mod check;
+pub mod compare;
 pub mod facts;
 pub mod fold;
+pub mod inventory;
 pub mod outcome;
 pub mod platform;
+pub mod provider;
 pub mod report;
 pub mod version;
 
 pub use facts::{Fact, Posture};
 pub use outcome::{Assessment, Outcome};
-pub use platform::Platform;
+pub use platform::{Families, Family, Platform};

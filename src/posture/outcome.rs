@@ -25,11 +25,14 @@ impl Outcome {
     }
 
     /// Three-valued NOT: swaps pass and fail, keeps no result.
+    ///
+    /// A fail that says no more than that something is not known becomes no result: what could not show one thing has not
+    /// shown the opposite either.
     #[must_use]
     pub fn negate(self) -> Self {
         match self {
             Outcome::Pass => Outcome::Fail(FailReason::ForbiddenStatePresent),
-            Outcome::Fail(_) => Outcome::Pass,
+            Outcome::Fail(reason) => reason.of_ignorance().map_or(Outcome::Pass, Outcome::NoResult),
             Outcome::NoResult(reason) => Outcome::NoResult(reason),
         }
     }
@@ -132,8 +135,77 @@ reasons! {
         MfaRequiredAfterWake = "mfa-required-after-wake",
         /// The device was unlocked after the MFA pass and the grace is over.
         MfaRequiredAfterUnlock = "mfa-required-after-unlock",
+        /// The device reported, but not what the check looks at.
+        FactMissing = "fact-missing",
+        /// What the device reported of it cannot be read.
+        FactUnreadable = "fact-unreadable",
+        /// The distribution, or its revision, is another one.
+        DistributionNotAllowed = "distribution-not-allowed",
+        /// The device is joined to no domain.
+        DomainNotJoined = "domain-not-joined",
+        /// The file is not there.
+        FileAbsent = "file-absent",
+        /// A file is there that must not be.
+        FilePresent = "file-present",
+        /// The file's digest is another one.
+        FileHashMismatch = "file-hash-mismatch",
+        /// The file is signed by somebody else, or by nobody.
+        FileSignerMismatch = "file-signer-mismatch",
+        /// A volume is not encrypted.
+        VolumeNotEncrypted = "volume-not-encrypted",
+        /// A volume that must be encrypted is not there.
+        VolumeAbsent = "volume-absent",
+        /// The device reported that it has no volumes.
+        NoVolumesReported = "no-volumes-reported",
+        /// The check selects no volumes, so there is nothing that could show anything.
+        NoVolumesSelected = "no-volumes-selected",
+        /// The firewall is off.
+        FirewallOff = "firewall-off",
+        /// The firewall is on.
+        FirewallOn = "firewall-on",
+        /// No antivirus product is on.
+        AntivirusOff = "antivirus-off",
+        /// An antivirus product is on, but none is up to date.
+        AntivirusOutdated = "antivirus-outdated",
+        /// What the device is called is not in the list.
+        NotListed = "not-listed",
+        /// The list does not exist.
+        ListNotFound = "list-not-found",
+        /// No client of this gateway reports for the device now.
+        NoClientSession = "no-client-session",
+        /// The device's tunnel belongs to another organisation.
+        OtherOrganization = "other-organization",
+        /// The device holds no certificate where the check looks.
+        NoCertificate = "no-certificate",
+        /// No certificate of the device has its private key beside it.
+        CertificateWithoutKey = "certificate-without-key",
+        /// No certificate of the device is valid now.
+        CertificateNotValid = "certificate-not-valid",
+        /// No certificate of the device has the wanted name.
+        CertificateNameMismatch = "certificate-name-mismatch",
+        /// No certificate of the device may be used as wanted.
+        CertificateUsageMismatch = "certificate-usage-mismatch",
+        /// No certificate of the device was signed directly by the wanted one.
+        CertificateSignerMismatch = "certificate-signer-mismatch",
+        /// The signing certificate does not exist.
+        SignerNotFound = "signer-not-found",
+        /// What the provider says of the device is not what is wanted.
+        ProviderMismatch = "provider-mismatch",
         /// A state that an expression forbids is present.
         ForbiddenStatePresent = "forbidden-state-present",
+    }
+}
+
+impl FailReason {
+    /// What is not known, for a reason that only says that something is not known.
+    pub fn of_ignorance(self) -> Option<NoResultReason> {
+        match self {
+            FailReason::FactMissing | FailReason::NoVolumesReported => Some(NoResultReason::NotReported),
+            FailReason::FactUnreadable => Some(NoResultReason::Unreadable),
+            FailReason::ListNotFound | FailReason::SignerNotFound => Some(NoResultReason::Dangling),
+            FailReason::NoVolumesSelected => Some(NoResultReason::Unsatisfiable),
+            _ => None,
+        }
     }
 }
 
@@ -152,5 +224,9 @@ reasons! {
         Dangling = "dangling-check",
         /// The check cannot be satisfied as it is written (for example an empty path).
         Unsatisfiable = "unsatisfiable-check",
+        /// The check is meant for other systems than the device's.
+        NotApplicable = "not-applicable",
+        /// The posture provider has no record of the device.
+        UnknownToProvider = "unknown-to-provider",
     }
 }

@@ -1,14 +1,19 @@
 //! A posture report: observations to be taken into a device's posture all together or not at all.
 
+use std::collections::BTreeMap;
+
 use crate::clock::Timestamp;
 use crate::id::CheckId;
 use crate::limits;
 
+use super::certificate::DeviceCertificate;
 use super::facts::{Fact, Os, Posture, Process, Source};
 use super::fold::bare_hex;
+use super::inventory::{AntivirusProduct, File, Firewall, Inventory, Tunnel, Volume};
+use super::provider::ProviderRecord;
 
 /// Observations that arrived together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// When they arrived.
     pub received_at: Timestamp,
@@ -19,7 +24,7 @@ pub struct Report {
 }
 
 /// One observation and the check it answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
     /// The posture check the sender named.
     pub asked_by: Option<CheckId>,
@@ -28,7 +33,7 @@ pub struct Observation {
 }
 
 /// What was observed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
     /// The operating system.
     Os(Os),
@@ -38,6 +43,31 @@ pub enum Seen {
     Macs(Vec<String>),
     /// One process, running or not.
     Process(Process),
+    /// Every process that was looked for, running or not, for no check in particular: it takes the place of the earlier such
+    /// list.
+    Processes(Vec<Process>),
+    /// The host name.
+    Hostname(String),
+    /// The hardware's serial number.
+    SerialNumber(String),
+    /// The id that device management gave to the client.
+    UniqueClientId(String),
+    /// Environment variables of the reporting daemon.
+    Environment(BTreeMap<String, String>),
+    /// Every file that was looked for, found or not.
+    Files(Vec<File>),
+    /// All mounted volumes.
+    Volumes(Vec<Volume>),
+    /// The firewalls.
+    Firewall(Firewall),
+    /// All antivirus products.
+    Antivirus(Vec<AntivirusProduct>),
+    /// All client certificates.
+    Certificates(Vec<DeviceCertificate>),
+    /// A tunnel client on the device.
+    Tunnel(Tunnel),
+    /// What a posture provider says; it takes the place of what it said before.
+    Provider(ProviderRecord),
     /// The device woke or was unlocked just now; `false` says nothing.
     Endpoint {
         /// It woke from sleep.
@@ -100,6 +130,11 @@ impl Posture {
         }
         let surplus = posture.processes.len().saturating_sub(limits::PROCESSES_PER_IDENTITY_MAX);
         posture.processes.drain(..surplus);
+        if report.source == Source::Device {
+            posture.checked_in_at = posture.checked_in_at.max(Some(report.received_at));
+        }
+        let providers = posture.inventory().providers.len();
+        at_most("posture providers", providers, limits::PROVIDERS_PER_IDENTITY_MAX)?;
         Ok(posture)
     }
 
@@ -116,11 +151,39 @@ impl Posture {
                     .retain(|known| known.asked_by != observation.asked_by || known.value.path != process.path);
                 self.processes.push(fact(report, observation, normalized(process)));
             }
+            Seen::Processes(processes) => {
+                self.processes.retain(|known| known.asked_by.is_some());
+                self.processes.extend(processes.iter().map(|process| fact(report, observation, normalized(process))));
+            }
+            Seen::Hostname(name) => self.more().hostname = Some(fact(report, observation, name.clone())),
+            Seen::SerialNumber(number) => self.more().serial_number = Some(fact(report, observation, number.clone())),
+            Seen::UniqueClientId(id) => self.more().unique_client_id = Some(fact(report, observation, id.clone())),
+            Seen::Environment(variables) => {
+                self.more().environment = Some(fact(report, observation, variables.clone()));
+            }
+            Seen::Files(files) => {
+                let files = files.iter().map(normalized_file).collect();
+                self.more().files = Some(fact(report, observation, files));
+            }
+            Seen::Volumes(volumes) => self.more().volumes = Some(fact(report, observation, volumes.clone())),
+            Seen::Firewall(firewall) => self.more().firewall = Some(fact(report, observation, *firewall)),
+            Seen::Antivirus(products) => self.more().antivirus = Some(fact(report, observation, products.clone())),
+            Seen::Certificates(held) => self.more().certificates = Some(fact(report, observation, held.clone())),
+            Seen::Tunnel(tunnel) => self.more().tunnel = Some(fact(report, observation, tunnel.clone())),
+            Seen::Provider(record) => {
+                let providers = &mut self.more().providers;
+                providers.retain(|known| known.value.connection != record.connection);
+                providers.push(fact(report, observation, record.clone()));
+            }
             Seen::Endpoint { woken, unlocked } => {
                 stamp(&mut self.endpoint.woken_at, *woken, report.received_at);
                 stamp(&mut self.endpoint.unlocked_at, *unlocked, report.received_at);
             }
         }
+    }
+
+    fn more(&mut self) -> &mut Inventory {
+        self.inventory.get_or_insert_default()
     }
 }
 
@@ -137,6 +200,15 @@ fn normalized(process: &Process) -> Process {
     }
 }
 
+fn normalized_file(file: &File) -> File {
+    File {
+        path: file.path.clone(),
+        exists: file.exists,
+        sha256: file.sha256.as_deref().map(bare_hex),
+        thumbprints: file.thumbprints.iter().map(|thumbprint| bare_hex(thumbprint)).collect(),
+    }
+}
+
 /// Moves a time forward, never back.
 fn stamp(time: &mut Option<Timestamp>, happened: bool, at: Timestamp) {
     if happened {
@@ -147,8 +219,12 @@ fn stamp(time: &mut Option<Timestamp>, happened: bool, at: Timestamp) {
 impl Report {
     fn check_bounds(&self) -> Result<(), ReportError> {
         at_most("observations", self.observations.len(), limits::REPORT_OBSERVATIONS_MAX)?;
-        let processes = self.observations.iter().filter(|observation| matches!(observation.seen, Seen::Process(_)));
-        at_most("processes", processes.count(), limits::PROCESSES_PER_IDENTITY_MAX)?;
+        let processes = self.observations.iter().map(|observation| match &observation.seen {
+            Seen::Process(_) => 1,
+            Seen::Processes(processes) => processes.len(),
+            _ => 0,
+        });
+        at_most("processes", processes.sum(), limits::PROCESSES_PER_IDENTITY_MAX)?;
         self.observations.iter().enumerate().try_for_each(|(index, observation)| observation.check_bounds(index))
     }
 }
@@ -161,23 +237,66 @@ impl Observation {
             Seen::Os(os) => {
                 short(index, "system name", &os.name)?;
                 short(index, "version", &os.version)?;
-                short(index, "build", os.build.as_deref().unwrap_or_default())
+                short(index, "build", os.build.as_deref().unwrap_or_default())?;
+                short(index, "extra version", os.extra.as_deref().unwrap_or_default())?;
+                let distribution = os.distribution.as_ref();
+                short(index, "distribution", distribution.map_or("", |known| &known.name))?;
+                short(index, "revision", distribution.and_then(|known| known.revision.as_deref()).unwrap_or_default())
             }
             Seen::Domain(domain) => short(index, "domain", domain),
             Seen::Macs(addresses) => {
                 few(index, "addresses", addresses.len(), limits::MACS_PER_IDENTITY_MAX)?;
                 addresses.iter().try_for_each(|address| short(index, "address", address))
             }
-            Seen::Process(process) => {
-                short(index, "path", &process.path)?;
-                short(index, "digest", &process.hash)?;
-                let signers = &process.signer_fingerprints;
-                few(index, "signer fingerprints", signers.len(), limits::SIGNERS_PER_PROCESS_MAX)?;
-                signers.iter().try_for_each(|signer| short(index, "signer fingerprint", signer))
+            Seen::Process(process) => process_in_bounds(index, process),
+            Seen::Processes(processes) => processes.iter().try_for_each(|process| process_in_bounds(index, process)),
+            Seen::Hostname(text) => short(index, "host name", text),
+            Seen::SerialNumber(text) => short(index, "serial number", text),
+            Seen::UniqueClientId(text) => short(index, "unique client id", text),
+            Seen::Environment(variables) => {
+                few(index, "variables", variables.len(), limits::INVENTORY_ENTRIES_MAX)?;
+                variables
+                    .iter()
+                    .flat_map(|(name, value)| [name, value])
+                    .try_for_each(|text| short(index, "variable", text))
             }
-            Seen::Endpoint { .. } => Ok(()),
+            Seen::Files(files) => {
+                few(index, "files", files.len(), limits::INVENTORY_ENTRIES_MAX)?;
+                files.iter().try_for_each(|file| file_in_bounds(index, file))
+            }
+            Seen::Volumes(volumes) => {
+                few(index, "volumes", volumes.len(), limits::INVENTORY_ENTRIES_MAX)?;
+                volumes.iter().try_for_each(|volume| short(index, "volume name", &volume.name))
+            }
+            Seen::Antivirus(products) => {
+                few(index, "antivirus products", products.len(), limits::INVENTORY_ENTRIES_MAX)?;
+                products.iter().try_for_each(|product| short(index, "product name", &product.name))
+            }
+            Seen::Certificates(held) => {
+                few(index, "certificates", held.len(), limits::CERTIFICATES_PER_IDENTITY_MAX)?;
+                let paths = held.iter().filter_map(|certificate| certificate.path.as_deref());
+                paths.into_iter().try_for_each(|path| short(index, "path", path))
+            }
+            Seen::Tunnel(tunnel) => short(index, "organization", tunnel.organization.as_deref().unwrap_or_default()),
+            Seen::Provider(record) => short(index, "connection id", record.connection.as_str()),
+            Seen::Firewall(_) | Seen::Endpoint { .. } => Ok(()),
         }
     }
+}
+
+fn process_in_bounds(index: usize, process: &Process) -> Result<(), ReportError> {
+    short(index, "path", &process.path)?;
+    short(index, "digest", &process.hash)?;
+    let signers = &process.signer_fingerprints;
+    few(index, "signer fingerprints", signers.len(), limits::SIGNERS_PER_PROCESS_MAX)?;
+    signers.iter().try_for_each(|signer| short(index, "signer fingerprint", signer))
+}
+
+fn file_in_bounds(index: usize, file: &File) -> Result<(), ReportError> {
+    short(index, "path", &file.path)?;
+    short(index, "digest", file.sha256.as_deref().unwrap_or_default())?;
+    few(index, "fingerprints", file.thumbprints.len(), limits::THUMBPRINTS_PER_FILE_MAX)?;
+    file.thumbprints.iter().try_for_each(|thumbprint| short(index, "fingerprint", thumbprint))
 }
 
 fn at_most(what: &'static str, count: usize, max: usize) -> Result<(), ReportError> {

@@ -176,18 +176,8 @@ fn problem_check(failed: &FailedCheck, values: bool) -> ProblemCheck<'_> {
         kind: failed.check.predicate.kind(),
         reason: failed.verdict.code(),
         remediation: failed.check.remediation.as_deref(),
-        expected: values.then(|| contents(&failed.check.predicate)),
-        actual: values.then(|| contents(&failed.observed)),
-    }
-}
-
-/// The contents of an enum's variant without the variant's name, which `type` says already.
-fn contents(tagged: &impl Serialize) -> Value {
-    match serde_json::to_value(tagged) {
-        Ok(Value::Object(fields)) if fields.len() == 1 => {
-            fields.into_iter().next().map_or(Value::Null, |(_, inner)| inner)
-        }
-        _ => Value::Null,
+        expected: values.then(|| failed.expected_value()),
+        actual: values.then(|| failed.actual_value()),
     }
 }
 

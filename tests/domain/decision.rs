@@ -11,7 +11,7 @@ use postern::policy::compile::compile;
 use postern::policy::expression::Expression;
 use postern::policy::objects::ServicePolicy;
 use postern::policy::roles::{Role, Semantic};
-use postern::posture::check::domain::DomainRule;
+use postern::posture::check::domain::{DomainMatching, DomainRule};
 use postern::posture::check::mac::MacRule;
 use postern::posture::check::{Check, Predicate};
 use postern::posture::facts::{Fact, Source};
@@ -182,7 +182,8 @@ fn expression() -> impl Strategy<Value = Expression<Arc<str>>> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 1..4).prop_map(Expression::All),
             prop::collection::vec(inner.clone(), 1..4).prop_map(Expression::Any),
-            inner.prop_map(|part| Expression::Not(Box::new(part))),
+            inner.clone().prop_map(|part| Expression::Not(Box::new(part))),
+            inner.prop_map(|part| Expression::Unless(Box::new(part))),
         ]
     })
 }
@@ -216,6 +217,10 @@ fn evaluate(expression: &Expression<Arc<str>>) -> Answer {
             Answer::Fail => Answer::Pass,
             Answer::Unknown => Answer::Unknown,
         },
+        Expression::Unless(part) => match evaluate(part) {
+            Answer::Pass => Answer::Fail,
+            Answer::Fail | Answer::Unknown => Answer::Pass,
+        },
     }
 }
 
@@ -227,7 +232,7 @@ proptest! {
         world.add_service(service("s", "s", &[]));
         world.add_check(check("pass", "pass", &[]));
         let mut fail = check("fail", "fail", &[]);
-        let predicate = Predicate::Domain(DomainRule { domains: vec!["other.example".into()] });
+        let predicate = Predicate::Domain(DomainRule { domains: vec!["other.example".into()], matching: DomainMatching::Folded });
         fail.check = Arc::new(Check { predicate, ..Check::clone(&fail.check) });
         world.add_check(fail);
         let mut unknown = check("unknown", "unknown", &[]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postern::clock::Timestamp;
 use postern::id::CheckId;
-use postern::posture::check::domain::DomainRule;
+use postern::posture::check::domain::{DomainMatching, DomainRule};
 use postern::posture::check::mac::MacRule;
 use postern::posture::check::mfa::MfaRule;
 use postern::posture::check::os::{OsRequirement, OsRule};
@@ -57,7 +57,7 @@ pub(crate) fn posture() -> impl Strategy<Value = Posture> {
     let os = (text(&["", "linux", "Windows", "beos"]), text(VERSIONS)).prop_map(|(name, version)| Os {
         name,
         version,
-        build: None,
+        ..Os::default()
     });
     let process = (text(PATHS), any::<bool>(), text(&["", "aa", "bb"]), vec(text(&["", "aa", "bb"]), 0..3))
         .prop_map(|(path, running, hash, signer_fingerprints)| Process { path, running, hash, signer_fingerprints });
@@ -75,7 +75,7 @@ pub(crate) fn posture() -> impl Strategy<Value = Posture> {
         processes,
         endpoint: Endpoint { woken_at, unlocked_at },
         mfa: Mfa { passed_at },
-        sdk: None,
+        ..Posture::default()
     })
 }
 
@@ -84,6 +84,7 @@ pub(crate) fn check() -> impl Strategy<Value = Check> {
         name: id.as_str().into(),
         id,
         predicate,
+        applies_to: None,
         max_age,
         remediation: None,
     })
@@ -92,7 +93,8 @@ pub(crate) fn check() -> impl Strategy<Value = Check> {
 fn predicate() -> impl Strategy<Value = Predicate> {
     prop_oneof![
         os_rule().prop_map(Predicate::Os),
-        vec(text(DOMAINS), 0..3).prop_map(|domains| Predicate::Domain(DomainRule { domains })),
+        vec(text(DOMAINS), 0..3)
+            .prop_map(|domains| Predicate::Domain(DomainRule { domains, matching: DomainMatching::Folded })),
         vec(text(ADDRESSES), 0..3).prop_map(|addresses| Predicate::Mac(MacRule { addresses })),
         requirement().prop_map(|process| Predicate::Process(ProcessRule { process })),
         (semantic(), vec(requirement(), 0..4))

@@ -8,7 +8,7 @@ use postern::id::{CheckId, IdentityId, PolicyId, ServiceId};
 use postern::policy::objects::{Identity, Meta, Objects, Origin, PolicyType, PostureCheck, Service, ServicePolicy};
 use postern::policy::roles::{Role, Semantic};
 use postern::policy::service::{Balance, Disclosure, Match, Transport, UpstreamProtocol};
-use postern::posture::check::domain::DomainRule;
+use postern::posture::check::domain::{DomainMatching, DomainRule};
 use postern::posture::check::{Check, Predicate};
 
 /// A set of objects in the making.
@@ -83,11 +83,15 @@ pub(crate) fn check(id: &str, name: &str, attributes: &[String]) -> PostureCheck
     let check = Check {
         id: CheckId::from(id),
         name: name.into(),
-        predicate: Predicate::Domain(DomainRule { domains: vec!["corp.example".into()] }),
+        predicate: Predicate::Domain(DomainRule {
+            domains: vec!["corp.example".into()],
+            matching: DomainMatching::Folded,
+        }),
+        applies_to: None,
         max_age: None,
         remediation: None,
     };
-    PostureCheck { check: Arc::new(check), role_attributes: shared(attributes), meta: meta() }
+    PostureCheck { check: Arc::new(check), role_attributes: shared(attributes), meta: meta(), as_written: None }
 }
 
 pub(crate) fn policy(id: &str, semantic: Semantic, who: Vec<Role>, what: Vec<Role>, how: Vec<Role>) -> ServicePolicy {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use postern::policy::service::Disclosure;
-use postern::posture::check::domain::DomainRule;
+use postern::posture::check::domain::{DomainMatching, DomainRule};
 use postern::posture::check::{Check, Predicate};
 use postern::posture::facts::Source;
 use postern::posture::report::{Observation, Report, Seen};
@@ -22,7 +22,11 @@ async fn guarded(origin: &Origin, disclosure: Disclosure) -> Gateway {
     let check = Check {
         id: "joined".into(),
         name: "Joined to the domain".into(),
-        predicate: Predicate::Domain(DomainRule { domains: vec!["corp.example".to_owned()] }),
+        predicate: Predicate::Domain(DomainRule {
+            domains: vec!["corp.example".to_owned()],
+            matching: DomainMatching::Folded,
+        }),
+        applies_to: None,
         max_age: None,
         remediation: Some("Join corp.example <first>".into()),
     };

@@ -93,7 +93,8 @@ impl Policy {
     }
 
     pub(crate) fn check(mut self, check: Check) -> Self {
-        let check = PostureCheck { check: Arc::new(check), role_attributes: Vec::new(), meta: meta() };
+        let check =
+            PostureCheck { check: Arc::new(check), role_attributes: Vec::new(), meta: meta(), as_written: None };
         self.0.checks.insert(check.check.id.clone(), Arc::new(check));
         self
     }

@@ -17,7 +17,7 @@ use crate::config::values::{
 use crate::id::CheckId;
 use crate::policy::objects::PostureCheck;
 use crate::posture::Platform;
-use crate::posture::check::domain::DomainRule;
+use crate::posture::check::domain::{DomainMatching, DomainRule};
 use crate::posture::check::mac::MacRule;
 use crate::posture::check::mfa::MfaRule;
 use crate::posture::check::os::{OsRequirement, OsRule};
@@ -233,11 +233,13 @@ pub(super) fn read(source: &Source<'_>, register: &mut Register, raw: Located<Ra
             id: CheckId::new(head.id),
             name: head.name,
             predicate,
+            applies_to: None,
             max_age,
             remediation: remediation.map(|text| text.0.into()),
         }),
         role_attributes,
         meta: head.meta,
+        as_written: None,
     })
 }
 
@@ -275,7 +277,8 @@ impl RawCheck {
             }
             CheckType::Domain => {
                 let domains = required_items(session, node, "domains", self.domains)?.into_iter();
-                Some(Predicate::Domain(DomainRule { domains: domains.map(|domain| domain.value.0).collect() }))
+                let domains = domains.map(|domain| domain.value.0).collect();
+                Some(Predicate::Domain(DomainRule { domains, matching: DomainMatching::Folded }))
             }
             CheckType::Mac => {
                 let macs = required_items(session, node, "mac_addresses", self.mac_addresses)?;

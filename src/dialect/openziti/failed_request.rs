@@ -1,9 +1,10 @@
 //! One refused request with what stood in its way, as the management API shows it (`openziti.md` 4.2).
 //!
-//! Members of our own: `requestId`, `reasonCode`, `reason`, `sourceAddress`; of a policy `missingChecks`; of a check `reasonCode`,
-//! `observedAt` and `remediation`.
+//! Members of our own: `requestId`, `reasonCode`, `reason`, `sourceAddress`; of a policy `otherChecks` and `missingChecks`; of a
+//! check `reasonCode`, `observedAt` and `remediation`.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::posture_check::{OperatingSystem, ProcessDetail, ProcessMultiDetail, TypeId, timeout_seconds};
 use crate::clock::Timestamp;
@@ -59,6 +60,9 @@ pub struct PolicyFailure<'a> {
     policy_id: &'a str,
     policy_name: &'a str,
     checks: Vec<CheckFailure<'a>>,
+    /// Checks of kinds that OpenZiti has no type for: its clients cannot read them among the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    other_checks: Vec<OtherCheckFailure<'a>>,
     /// Checks the policy names and nobody defined: OpenZiti has no type for them, and its clients cannot read one without.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missing_checks: Vec<&'a str>,
@@ -67,10 +71,12 @@ pub struct PolicyFailure<'a> {
 impl<'a> PolicyFailure<'a> {
     fn of(policy: &'a FailedPolicy) -> Self {
         let missing = |failed: &&FailedCheck| failed.check.predicate == Predicate::Missing;
+        let other = |failed: &&FailedCheck| TypeId::of(&failed.check.predicate).is_none() && !missing(failed);
         PolicyFailure {
             policy_id: policy.id.as_str(),
             policy_name: &policy.name,
             checks: policy.checks.iter().filter_map(CheckFailure::of).collect(),
+            other_checks: policy.checks.iter().filter(other).map(OtherCheckFailure::of).collect(),
             missing_checks: policy.checks.iter().filter(missing).map(|failed| &*failed.check.name).collect(),
         }
     }
@@ -102,6 +108,37 @@ impl<'a> CheckFailure<'a> {
             observed_at: failed.observed_at,
             remediation: check.remediation.as_deref(),
         })
+    }
+}
+
+/// A check of another language than OpenZiti's, in the words of the engine.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OtherCheckFailure<'a> {
+    posture_check_type: &'static str,
+    posture_check_id: &'a str,
+    posture_check_name: &'a str,
+    actual_value: Value,
+    expected_value: Value,
+    reason_code: &'static str,
+    observed_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remediation: Option<&'a str>,
+}
+
+impl<'a> OtherCheckFailure<'a> {
+    fn of(failed: &'a FailedCheck) -> Self {
+        let check = &failed.check;
+        OtherCheckFailure {
+            posture_check_type: check.predicate.kind(),
+            posture_check_id: check.id.as_str(),
+            posture_check_name: &check.name,
+            actual_value: failed.actual_value(),
+            expected_value: failed.expected_value(),
+            reason_code: failed.verdict.code(),
+            observed_at: failed.observed_at,
+            remediation: check.remediation.as_deref(),
+        }
     }
 }
 
@@ -138,7 +175,7 @@ enum Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// `None` only for a check that is missing. Where the record does not fit the check, nothing counts as seen.
+    /// `None` for a check that OpenZiti has no type for. Where the record does not fit the check, nothing counts as seen.
     fn of(predicate: &'a Predicate, observed: &'a Observed) -> Option<Self> {
         Some(match predicate {
             Predicate::Os(rule) => {
@@ -187,7 +224,7 @@ impl<'a> Values<'a> {
                     criteria: MfaCriteria::of(rule, state),
                 }
             }
-            Predicate::Missing => return None,
+            _ => return None,
         })
     }
 }

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::posture::Posture;
-use crate::posture::facts::{Endpoint, Fact, Process, Sdk};
+use crate::posture::facts::{Distribution, Endpoint, Fact, Process, Sdk};
+use crate::posture::inventory::Inventory;
 
 /// The posture of one identity.
 #[derive(Clone, Debug, Serialize)]
@@ -20,11 +21,17 @@ pub struct PostureData<'a> {
     mac: MacData<'a>,
     os: OsData<'a>,
     processes: Vec<ProcessData<'a>>,
+    /// When the device last reported; an addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked_in_at: Option<Timestamp>,
+    /// What OpenZiti has no words for, each fact with its time and source; an addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inventory: Option<&'a Inventory>,
 }
 
 /// Shows a posture; `session` is the id under which what belongs to a session (MFA, wake and unlock, SDK) is listed.
 pub fn posture_data<'a>(posture: &'a Posture, session: &'a str) -> PostureData<'a> {
-    let Posture { os, domain, macs, processes, endpoint, mfa, sdk } = posture;
+    let Posture { os, domain, macs, processes, endpoint, mfa, sdk, checked_in_at, inventory } = posture;
     let known = mfa.passed_at.is_some() || *endpoint != Endpoint::default() || sdk.is_some();
     let (domain, mac, os) = (domain.as_ref(), macs.as_ref(), os.as_ref());
     PostureData {
@@ -36,8 +43,12 @@ pub fn posture_data<'a>(posture: &'a Posture, session: &'a str) -> PostureData<'
             build: os.and_then(|fact| fact.value.build.as_deref()),
             kind: os.map(|fact| fact.value.name.as_str()),
             version: os.map(|fact| fact.value.version.as_str()),
+            extra: os.and_then(|fact| fact.value.extra.as_deref()),
+            distribution: os.and_then(|fact| fact.value.distribution.as_ref()),
         },
         processes: processes.iter().map(ProcessData::of).collect(),
+        checked_in_at: *checked_in_at,
+        inventory: inventory.as_deref(),
     }
 }
 
@@ -82,6 +93,12 @@ struct OsData<'a> {
     #[serde(rename = "type")]
     kind: Option<&'a str>,
     version: Option<&'a str>,
+    /// What comes after the version; an addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra: Option<&'a str>,
+    /// The distribution; an addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distribution: Option<&'a Distribution>,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -90,7 +90,8 @@ pub fn posture_query<'a>(object: &'a PostureCheck, posture: &Posture, now: Times
         Predicate::Process(rule) => query.process = Some(QueryProcess::of(&rule.process)),
         Predicate::Processes(rule) => query.processes = Some(rule.processes.iter().map(QueryProcess::of).collect()),
         Predicate::Mfa(rule) => query.ask_for_mfa(rule, object, posture, now),
-        Predicate::Os(_) | Predicate::Domain(_) | Predicate::Mac(_) | Predicate::Missing => {}
+        // Nothing more is told about the others.
+        _ => {}
     }
     query
 }

@@ -65,6 +65,7 @@ fn os(members: &Members<'_>) -> Result<Seen, FieldError> {
         name: members.required_text("type")?.to_owned(),
         version: members.required_text("version")?.to_owned(),
         build: members.text("build")?.filter(|build| !build.is_empty()).map(str::to_owned),
+        ..Os::default()
     }))
 }
 

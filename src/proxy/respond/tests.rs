@@ -9,7 +9,7 @@ use crate::decision::{FailedPolicy, FailedVerdict};
 use crate::id::CheckId;
 use crate::policy::objects::{Meta, Origin, Service};
 use crate::policy::service::{Balance, Match, Transport, UpstreamProtocol};
-use crate::posture::check::domain::DomainRule;
+use crate::posture::check::domain::{DomainMatching, DomainRule};
 use crate::posture::check::{Check, Observed, Predicate};
 use crate::posture::outcome::{FailReason, NoResultReason};
 use crate::proxy::hygiene::Fault;
@@ -48,7 +48,11 @@ fn failed(id: &str, name: &str, verdict: FailedVerdict) -> FailedCheck {
         check: Arc::new(Check {
             id: CheckId::from(id),
             name: name.into(),
-            predicate: Predicate::Domain(DomainRule { domains: vec!["corp.example".to_owned()] }),
+            predicate: Predicate::Domain(DomainRule {
+                domains: vec!["corp.example".to_owned()],
+                matching: DomainMatching::Folded,
+            }),
+            applies_to: None,
             max_age: None,
             remediation: Some("Join <corp> & sign in again".into()),
         }),

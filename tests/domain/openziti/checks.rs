@@ -198,7 +198,7 @@ fn sayable(mut check: Check) -> Check {
             rule.timeout = rule.timeout.map(|timeout| Duration::from_secs(1 + timeout.as_millis() as u64));
             rule.grace = Duration::from_secs(rule.grace.as_millis() as u64);
         }
-        Predicate::Domain(_) | Predicate::Mac(_) | Predicate::Missing => {}
+        _ => {}
     }
     check.max_age = check.max_age.filter(|age| !age.is_zero());
     check
@@ -211,7 +211,7 @@ fn is_empty_or_missing(check: &Check) -> bool {
         Predicate::Mac(rule) => rule.addresses.is_empty(),
         Predicate::Processes(rule) => rule.processes.is_empty(),
         Predicate::Process(_) | Predicate::Mfa(_) => false,
-        Predicate::Missing => true,
+        _ => true,
     }
 }
 
@@ -221,7 +221,7 @@ proptest! {
         let mut check = sayable(check);
         check.remediation = remediation.map(Into::into);
         prop_assume!(!is_empty_or_missing(&check));
-        let object = PostureCheck { check: check.into(), role_attributes: vec!["a".into()], meta: crate::objects::meta() };
+        let object = PostureCheck { check: check.into(), role_attributes: vec!["a".into()], meta: crate::objects::meta(), as_written: None };
         let body = shown(&object).to_string();
         let read = create_posture_check(body.as_bytes(), object.check.id.clone(), now()).unwrap();
         prop_assert_eq!(&read.check, &object.check);

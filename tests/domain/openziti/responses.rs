@@ -45,7 +45,12 @@ fn a_bulk_keeps_its_order() {
     assert_eq!(
         seen,
         [
-            Seen::Os(Os { name: "windows".into(), version: "10.0.26200".into(), build: Some("1".into()) }),
+            Seen::Os(Os {
+                name: "windows".into(),
+                version: "10.0.26200".into(),
+                build: Some("1".into()),
+                ..Os::default()
+            }),
             Seen::Domain(String::new()),
             Seen::Macs(vec!["00:1B".into()]),
             process("/p", true, "AB"),

@@ -65,6 +65,7 @@ fn failure(posture: &Posture) -> Failure {
         id: CheckId::from("gone"),
         name: "gone".into(),
         predicate: Predicate::Missing,
+        applies_to: None,
         max_age: None,
         remediation: None,
     };

@@ -73,7 +73,7 @@ enum RuleDetail<'a> {
         processes: Vec<ProcessMultiDetail<'a>>,
     },
     Mfa(MfaDetail),
-    Missing {},
+    Wordless {},
 }
 
 impl<'a> RuleDetail<'a> {
@@ -91,7 +91,8 @@ impl<'a> RuleDetail<'a> {
                 processes: ProcessMultiDetail::all_of(&rule.processes),
             },
             Predicate::Mfa(rule) => RuleDetail::Mfa(MfaDetail::of(rule)),
-            Predicate::Missing => RuleDetail::Missing {},
+            // OpenZiti has no words for the others; what can be said of any check is said.
+            _ => RuleDetail::Wordless {},
         }
     }
 }

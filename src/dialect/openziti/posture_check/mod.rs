@@ -59,7 +59,7 @@ impl TypeId {
         }
     }
 
-    /// The kind of a question; `None` for a check that is missing.
+    /// The kind of a question; `None` for one that OpenZiti has no word for.
     pub fn of(predicate: &Predicate) -> Option<Self> {
         match predicate {
             Predicate::Os(_) => Some(TypeId::Os),
@@ -68,7 +68,7 @@ impl TypeId {
             Predicate::Process(_) => Some(TypeId::Process),
             Predicate::Processes(_) => Some(TypeId::ProcessMulti),
             Predicate::Mfa(_) => Some(TypeId::Mfa),
-            Predicate::Missing => None,
+            _ => None,
         }
     }
 
@@ -154,6 +154,7 @@ fn read(body: &[u8], id: CheckId, mut meta: Meta, write: Write<'_>) -> Result<Po
         id,
         name,
         predicate: rule::read(kind, &members, write)?,
+        applies_to: None,
         max_age: match write.kept_addition() {
             Some(known) if !members.names("maxAge") => known.check.max_age,
             _ => max_age(&members)?,
@@ -163,7 +164,7 @@ fn read(body: &[u8], id: CheckId, mut meta: Meta, write: Write<'_>) -> Result<Po
             _ => remediation(&members)?,
         },
     };
-    Ok(PostureCheck { check: Arc::new(check), role_attributes, meta })
+    Ok(PostureCheck { check: Arc::new(check), role_attributes, meta, as_written: None })
 }
 
 fn name(members: &Members<'_>) -> Result<Arc<str>, FieldError> {

@@ -9,7 +9,7 @@ use super::super::members::Members;
 use super::{TypeId, Write};
 use crate::posture::Platform;
 use crate::posture::check::Predicate;
-use crate::posture::check::domain::DomainRule;
+use crate::posture::check::domain::{DomainMatching, DomainRule};
 use crate::posture::check::mac::MacRule;
 use crate::posture::check::mfa::{self, MfaRule};
 use crate::posture::check::os::{OsRequirement, OsRule};
@@ -95,7 +95,8 @@ fn domain(members: &Members<'_>, kept: Option<&Predicate>) -> Result<DomainRule,
         Some(Predicate::Domain(rule)) => Some(rule.domains.clone()),
         _ => None,
     };
-    Ok(DomainRule { domains: required(members, "domains", given, kept)? })
+    let domains = required(members, "domains", given, kept)?;
+    Ok(DomainRule { domains, matching: DomainMatching::Folded })
 }
 
 fn mac(members: &Members<'_>, kept: Option<&Predicate>) -> Result<MacRule, FieldError> {

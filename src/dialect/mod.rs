@@ -1,3 +1,4 @@
 //! The public languages of posture: wire types to and from the domain, loss-free.
 
+pub mod cloudflare;
 pub mod openziti;

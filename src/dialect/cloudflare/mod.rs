@@ -1,0 +1,11 @@
+//! Cloudflare's language: device posture rules of 23 types, and the objects they refer to (`cloudflare.md`).
+//!
+//! Pure functions, values in and values out. Bodies are read into the domain's types with errors that carry a JSON pointer; what is
+//! shown back is what was written, member for member, with nothing added to a rule's `input` and no secret ever.
+
+mod envelope;
+mod error;
+mod members;
+
+pub use envelope::{Failure, Message, Success, failure, list, success};
+pub use error::{ApiError, ErrorCode, ErrorItem};

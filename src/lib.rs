@@ -99,7 +99,7 @@
 //! certificates; trust is asked again with each connection and each request.
 //!
 //! **What is logged.** Every decision with request id, identity, service, policy, generation and reason; every refused
-//! connection with the certificate's subject and serial number. **Never logged:** tokens, keys, bodies.
+//! connection with the certificate's subject and serial number. **Never logged:** tokens, secrets, keys, bodies.
 //!
 //! **What a refused client learns** is the service's `disclosure`: a reason code, or also the failing checks and what to do, or
 //! also the values.

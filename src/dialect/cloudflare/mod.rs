@@ -6,6 +6,8 @@
 mod envelope;
 mod error;
 mod members;
+mod written;
 
 pub use envelope::{Failure, Message, Success, failure, list, success};
 pub use error::{ApiError, ErrorCode, ErrorItem};
+pub use written::Written;

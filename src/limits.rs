@@ -280,3 +280,11 @@ pub const DEMO_RELOAD_WAIT_MAX: Duration = Duration::from_secs(30);
 pub const DEMO_RELOAD_POLL: Duration = Duration::from_millis(100);
 /// How often an executable is read anew when it changed while its digest was taken.
 pub const AGENT_DIGEST_TRIES: usize = 5;
+/// Scores of a posture provider that are made durable at the same time.
+pub const PROVIDER_WRITES_MAX: usize = 256;
+/// Longest body of a request that writes an object, in bytes.
+pub const API_WRITE_BYTES_MAX: usize = 1024 * 1024;
+/// Most names of what uses an object shown in the refusal to delete it.
+pub const IN_USE_NAMES_MAX: usize = 20;
+/// How long the same creation again makes nothing new: clients repeat what seemed to fail, without telling that they do.
+pub const API_REPLAY_WINDOW: Duration = Duration::from_secs(60);

@@ -24,6 +24,7 @@ pub struct Metrics {
     refused_requests: IntCounterVec,
     posture_reports: IntCounterVec,
     store_writes: IntCounterVec,
+    provider_polls: IntCounterVec,
     reloads: IntCounterVec,
     reload_seconds: HistogramVec,
     reload_successful: IntGaugeVec,
@@ -170,6 +171,11 @@ impl Metrics {
                 "Records handed to the store, by result (ok, failed, refused).",
                 &["result"],
             )?,
+            provider_polls: register.counters(
+                "postern_provider_polls_total",
+                "Times a posture provider was asked, by provider and result (ok or error code).",
+                &["provider", "result"],
+            )?,
             reloads: register.counters(
                 "postern_reloads_total",
                 "Reloads tried, by what was reloaded and result (ok, failed).",
@@ -292,6 +298,11 @@ impl Metrics {
     /// Counts records handed to the store.
     pub fn store_writes(&self, result: &str, count: u64) {
         self.store_writes.with_label_values(&[result]).inc_by(count);
+    }
+
+    /// Counts that a posture provider was asked.
+    pub fn provider_poll(&self, provider: &str, result: &str) {
+        self.provider_polls.with_label_values(&[provider, result]).inc();
     }
 
     /// Records a reload: what, how long it took, and at which Unix second when it succeeded.

@@ -30,6 +30,16 @@ pub const CLIENT_SESSION_SCHEDULES: u32 = 3;
 pub const ASSESSMENT_STEPS_MAX: usize = 64;
 /// Most entries of one list in a body in OpenZiti's language.
 pub const LIST_ENTRIES_MAX: usize = 4096;
+/// Most entries of one list in a posture rule in Cloudflare's language.
+pub const RULE_ENTRIES_MAX: usize = 256;
+/// Longest id by which such a rule names something else, in characters.
+pub const RULE_REFERENCE_CHARS_MAX: usize = 36;
+/// Longest duration in Cloudflare's language, in bytes of its text.
+pub const RULE_DURATION_BYTES_MAX: usize = 64;
+/// Longest duration in Cloudflare's language (a century).
+pub const RULE_DURATION_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+/// Shortest reporting schedule of a posture rule in Cloudflare's language.
+pub const RULE_SCHEDULE_MIN: Duration = Duration::from_secs(60);
 /// Most role attributes, and most tags, of one object.
 pub const ATTRIBUTES_PER_OBJECT_MAX: usize = 256;
 /// Failures kept for each identity; the oldest goes first.

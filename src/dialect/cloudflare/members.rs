@@ -39,6 +39,11 @@ impl<'a> Members<'a> {
         self.object.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.as_str())
     }
 
+    /// Whether the member is there, be it as `null`.
+    pub(super) fn mentions(&self, name: &str) -> bool {
+        self.object.contains_key(name)
+    }
+
     /// The member, if it is there.
     pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.object.get(name).filter(|value| !value.is_null())
@@ -121,9 +126,8 @@ impl<'a> Members<'a> {
         let Some(items) = self.items(name, max)? else {
             return Ok(None);
         };
-        let texts = items
-            .into_iter()
-            .map(|(pointer, item)| text(item).map_err(|reason| ApiError::invalid(pointer, reason)));
+        let texts =
+            items.into_iter().map(|(pointer, item)| text(item).map_err(|reason| ApiError::invalid(pointer, reason)));
         texts.collect::<Result<_, _>>().map(Some)
     }
 

@@ -3,11 +3,19 @@
 //! Pure functions, values in and values out. Bodies are read into the domain's types with errors that carry a JSON pointer; what is
 //! shown back is what was written, member for member, with nothing added to a rule's `input` and no secret ever.
 
+mod access;
+mod duration;
 mod envelope;
 mod error;
 mod members;
+mod rule;
 mod written;
 
+pub use access::{AccessGroup, AccessRule, Everyone, InvalidAccess, PostureEntry, access_expression};
 pub use envelope::{Failure, Message, Success, failure, list, success};
 pub use error::{ApiError, ErrorCode, ErrorItem};
+pub use rule::{
+    Rule, RuleType, check_references, create_rule, implicit_rule, read_rule, replace_rule, rule, rule_type,
+    same_content,
+};
 pub use written::Written;

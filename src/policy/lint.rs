@@ -76,6 +76,14 @@ pub enum Suspicion {
         /// What it really means.
         trap: Trap,
     },
+    /// A check that refers to nothing.
+    #[error("it refers to {what} `{reference}`, which does not exist, so it never passes")]
+    DanglingReference {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its id.
+        reference: Arc<str>,
+    },
     /// A policy names a check by a name that several checks have.
     #[error("`@{name}` could mean {count} checks; it means the one with id `{meant}`, which has had the name longest")]
     AmbiguousName {
@@ -110,6 +118,7 @@ pub fn lint(snapshot: &Snapshot) -> Vec<Finding> {
     linter.unreachable();
     linter.version_ranges();
     linter.checks_for_nobody();
+    linter.checks_without_objects();
     linter.ambiguous_names();
     linter.exclusions();
     linter.bypasses();
@@ -239,6 +248,30 @@ impl Linter<'_> {
             if check.check.applies_to.is_some_and(|families| families.is_empty()) {
                 let (id, name) = (check.check.id.as_str(), &check.check.name);
                 self.find("posture check", id, name, &check.meta.origin, Suspicion::MeantForNobody);
+            }
+        }
+    }
+
+    /// Checks that refer to lists, certificates or connections that are not there.
+    fn checks_without_objects(&mut self) {
+        let objects = self.snapshot.objects();
+        for check in objects.checks.values() {
+            let predicate = &check.check.predicate;
+            let list = predicate.list().filter(|id| !objects.lists.contains_key(*id));
+            let signer = predicate.signing_certificate();
+            let signer = signer.filter(|id| !objects.signing_certificates.contains_key(*id));
+            let connection = predicate.connection().filter(|id| !objects.integrations.contains_key(*id));
+            let missing = [
+                ("list", list.map(|id| id.as_str())),
+                ("signing certificate", signer.map(|id| id.as_str())),
+                ("posture integration", connection.map(|id| id.as_str())),
+            ];
+            for (what, reference) in missing {
+                if let Some(reference) = reference {
+                    let suspicion = Suspicion::DanglingReference { what, reference: reference.into() };
+                    let (id, name) = (check.check.id.as_str(), &check.check.name);
+                    self.find("posture check", id, name, &check.meta.origin, suspicion);
+                }
             }
         }
     }

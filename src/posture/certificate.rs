@@ -257,6 +257,19 @@ impl Signer {
         }
     }
 
+    /// The certificate alone in PEM.
+    pub fn to_pem(&self) -> String {
+        const LINE: usize = 64;
+        let encoded = STANDARD.encode(self.0.as_bytes());
+        let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+        for line in encoded.as_bytes().chunks(LINE) {
+            pem.push_str(&String::from_utf8_lossy(line));
+            pem.push('\n');
+        }
+        pem.push_str("-----END CERTIFICATE-----\n");
+        pem
+    }
+
     /// What is shown of it.
     pub fn details(&self) -> Result<SignerDetails, CertificateProblem> {
         let certificate = self.0.parse()?;

@@ -12,6 +12,7 @@ use super::places::ObjectPlaces;
 use crate::config::document::{Field, Located, NodeId, OrMapping, Session};
 use crate::config::findings::excerpt;
 use crate::config::values::NameText;
+use crate::dialect::cloudflare::{AccessRule, access_expression};
 use crate::id::PolicyId;
 use crate::limits::NAME_BYTES_MAX;
 use crate::policy::expression::Expression;
@@ -45,13 +46,13 @@ pub(super) struct RawServicePolicy {
     tags: Field<Tags>,
 }
 
-/// The name of a check, or a mapping with `all`, `any` or `not`.
+/// The name of a check, or a mapping with `all`, `any` or `not`, or with the lists of a Cloudflare Access policy.
 type RawExpression = OrMapping<CheckReference, RawBranch>;
 
-/// Expressions combined. Exactly one of the keys.
+/// Expressions combined: exactly one of `all`, `any` and `not`, or the lists of an Access policy.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(rename = "RawExpression", extend("minProperties" = 1, "maxProperties" = 1))]
+#[schemars(rename = "RawExpression", extend("minProperties" = 1))]
 struct RawBranch {
     /// Every part must pass.
     all: Field<Vec<Field<RawExpression>>>,
@@ -59,6 +60,12 @@ struct RawBranch {
     any: Field<Vec<Field<RawExpression>>>,
     /// The part must fail. A part without a result stays without one.
     not: Field<Box<RawExpression>>,
+    /// Access: at least one of these entries must hold.
+    include: Field<Vec<Field<AccessRule>>>,
+    /// Access: each of these entries must hold.
+    require: Field<Vec<Field<AccessRule>>>,
+    /// Access: none of these entries may hold. One without a result does not exclude: `not` is stricter.
+    exclude: Field<Vec<Field<AccessRule>>>,
 }
 
 /// A check by `@id`, `@name` or bare name.
@@ -174,9 +181,13 @@ fn expression(
         OrMapping::Mapping(branch) => branch,
     };
     let given = [branch.all.is_given(), branch.any.is_given(), branch.not.is_given()];
-    if given.into_iter().filter(|given| *given).count() != 1 {
-        session.error(node, "expected exactly one of `all`, `any` and `not`");
+    let access = branch.include.is_given() || branch.require.is_given() || branch.exclude.is_given();
+    if given.into_iter().filter(|given| *given).count() != usize::from(!access) {
+        session.error(node, "expected exactly one of `all`, `any` and `not`, or the lists of an Access policy");
         return None;
+    }
+    if access {
+        return access_group(session, node, branch, references);
     }
     if branch.all.is_given() {
         return parts(session, branch.all, references).map(Expression::All);
@@ -187,6 +198,35 @@ fn expression(
     let part = branch.not.located()?;
     let inner = expression(session, part.node, *part.value, references)?;
     Some(Expression::Not(Box::new(inner)))
+}
+
+/// The lists of an Access policy.
+fn access_group(
+    session: &Session,
+    node: NodeId,
+    branch: RawBranch,
+    references: &mut Vec<(String, NodeId)>,
+) -> Option<Expression<Arc<str>>> {
+    let [include, require, exclude] = [branch.include, branch.require, branch.exclude].map(Field::items);
+    let lists = [&include, &require, &exclude];
+    for entry in lists.into_iter().flatten() {
+        if let AccessRule::DevicePosture(posture) = &entry.value {
+            references.push((posture.integration_uid.clone(), entry.node));
+        }
+    }
+    let [include, require, exclude] = [include, require, exclude]
+        .map(|entries| entries.into_iter().map(|entry| entry.value).collect::<Vec<AccessRule>>());
+    match access_expression(&include, &require, &exclude) {
+        Ok(Some(expression)) => Some(expression),
+        Ok(None) => {
+            session.error(node, "asks nothing of anybody; a policy that opens without checks has no `require`");
+            None
+        }
+        Err(invalid) => {
+            session.error(node, invalid.to_string());
+            None
+        }
+    }
 }
 
 /// The parts of `all` or `any`: every one of them, or nothing.

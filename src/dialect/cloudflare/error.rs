@@ -99,6 +99,11 @@ struct Source {
 }
 
 impl ErrorItem {
+    /// What is wrong, in words.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The JSON pointer to what is wrong, if it is in the body.
     pub fn pointer(&self) -> Option<&str> {
         self.source.as_ref().map(|source| source.pointer.as_str())

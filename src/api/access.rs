@@ -93,9 +93,8 @@ impl<'a> Presented<'a> {
     /// Cloudflare's clients may send `X-Auth-Email` with `X-Auth-Key`, which count before a bearer token, or
     /// `X-Auth-User-Service-Key`.
     fn of(headers: &'a HeaderMap, language: Language) -> Option<Self> {
-        let header = |name: &str| {
-            headers.get(name).map(|value| value.as_bytes().trim_ascii()).filter(|value| !value.is_empty())
-        };
+        let header =
+            |name: &str| headers.get(name).map(|value| value.as_bytes().trim_ascii()).filter(|value| !value.is_empty());
         let bearer = || {
             let (scheme, token) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked("Bearer ".len())?;
             scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii()).filter(|token| !token.is_empty())
@@ -158,7 +157,6 @@ mod tests {
             digest: serde_json::from_value(SECRET_SHA256.into()).unwrap(),
             email: None,
             role: AdminRole::ReadOnly,
-            email: None,
         };
         let access = Access { tokens: vec![token], client_certificates: Vec::new() };
         let by_token = |token| by_token(&access, Presented { token, email: None });
@@ -178,10 +176,12 @@ mod tests {
             email: email.map(Into::into),
         };
         let known = |own: Option<&str>, fields: &[(&'static str, &str)]| {
-            let headers = fields.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
+            let headers =
+                fields.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
             let headers = HeaderMap::from_iter(headers);
             let access = Access { tokens: vec![token(own)], client_certificates: Vec::new() };
-            Presented::of(&headers, Language::Cloudflare).is_some_and(|presented| by_token(&access, presented).is_some())
+            Presented::of(&headers, Language::Cloudflare)
+                .is_some_and(|presented| by_token(&access, presented).is_some())
         };
         let (key, email) = (("x-auth-key", "secret"), ("x-auth-email", "Ada@example.org"));
         assert!(known(None, &[key, email]));
@@ -190,6 +190,9 @@ mod tests {
         assert!(!known(None, &[key]), "a key without an address");
         assert!(known(Some("bob@example.org"), &[("x-auth-user-service-key", "secret")]));
         assert!(known(Some("bob@example.org"), &[("authorization", "Bearer secret")]));
-        assert!(!known(None, &[("x-auth-key", "wrong"), email, ("authorization", "Bearer secret")]), "key and address win");
+        assert!(
+            !known(None, &[("x-auth-key", "wrong"), email, ("authorization", "Bearer secret")]),
+            "key and address win"
+        );
     }
 }

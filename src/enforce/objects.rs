@@ -101,9 +101,7 @@ impl Change {
                 back(checks.get(id), Change::PutCheck, || Change::DeleteCheck(id.clone()))
             }
             Change::DeleteCheck(id) => back(checks.get(id), Change::PutCheck, || Change::DeleteCheck(id.clone())),
-            Change::PutList(list) => {
-                back(lists.get(&list.id), Change::PutList, || Change::DeleteList(list.id.clone()))
-            }
+            Change::PutList(list) => back(lists.get(&list.id), Change::PutList, || Change::DeleteList(list.id.clone())),
             Change::DeleteList(id) => back(lists.get(id), Change::PutList, || Change::DeleteList(id.clone())),
             Change::PutCertificate(certificate) => {
                 let id = &certificate.id;
@@ -217,7 +215,9 @@ impl Enforcer {
             skipped.extend(found.skipped);
             Ok::<_, StoreError>(())
         };
-        load(IDENTITY, &mut |store, prefix| read(store, prefix, |identity| Change::PutIdentity(identity).apply(&mut objects)))?;
+        load(IDENTITY, &mut |store, prefix| {
+            read(store, prefix, |identity| Change::PutIdentity(identity).apply(&mut objects))
+        })?;
         load(CHECK, &mut |store, prefix| read(store, prefix, |check| Change::PutCheck(check).apply(&mut objects)))?;
         load(LIST, &mut |store, prefix| read(store, prefix, |list| Change::PutList(list).apply(&mut objects)))?;
         load(CERTIFICATE, &mut |store, prefix| {

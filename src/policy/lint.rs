@@ -104,7 +104,9 @@ pub enum Suspicion {
         check: Arc<str>,
     },
     /// A check that is meant for no device at all.
-    #[error("it is meant for no kind of device: its `match` and its operating system do not meet, so it never has a result")]
+    #[error(
+        "it is meant for no kind of device: its `match` and its operating system do not meet, so it never has a result"
+    )]
     MeantForNobody,
     /// There was more to look at than is looked at.
     #[error("there is more to look at than is looked at in one pass; the list of findings is incomplete")]

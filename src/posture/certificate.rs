@@ -3,8 +3,8 @@
 //! Parsing and verifying a signature are pure functions of bytes. Nothing here decides whom the gateway believes in a
 //! handshake; that belongs to [`crate::tls`].
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;

@@ -22,6 +22,7 @@ pub struct Metrics {
     handshakes: IntCounterVec,
     refused_connections: IntCounterVec,
     refused_requests: IntCounterVec,
+    ended_requests: IntCounterVec,
     posture_reports: IntCounterVec,
     store_writes: IntCounterVec,
     provider_polls: IntCounterVec,
@@ -161,6 +162,11 @@ impl Metrics {
                 "Requests refused before any decision, by reason code.",
                 &["reason"],
             )?,
+            ended_requests: register.counters(
+                "postern_ended_requests_total",
+                "Requests under way that were cut because they were no longer allowed, by reason code.",
+                &["reason"],
+            )?,
             posture_reports: register.counters(
                 "postern_posture_reports_total",
                 "Posture reports received, by result (stored, invalid, too-large, too-many, unavailable).",
@@ -288,6 +294,11 @@ impl Metrics {
     /// Counts a request refused before any decision.
     pub fn request_refused(&self, reason: &str) {
         self.refused_requests.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a request that was cut while it was under way.
+    pub fn request_ended(&self, reason: &str) {
+        self.ended_requests.with_label_values(&[reason]).inc();
     }
 
     /// Counts a posture report.

@@ -10,8 +10,8 @@ use super::Admin;
 use crate::api::access::Operator;
 use crate::api::body::{self, BodyBounds};
 use crate::api::refusal::Refusal;
-use crate::dialect::openziti::{self, ErrorCode};
 use crate::dialect::cloudflare;
+use crate::dialect::openziti::{self, ErrorCode};
 use crate::enforce::ReportRefused;
 use crate::id::{ConnectionId, IdentityId};
 use crate::limits;
@@ -34,7 +34,8 @@ pub(super) async fn write(
     let provider = {
         let published = admin.enforcer.published();
         let integration = published.snapshot().objects().integrations.get(&connection).cloned();
-        let missing = || Refusal::because(ErrorCode::NotFound, "connection", "is no posture integration", connection.as_str());
+        let missing =
+            || Refusal::because(ErrorCode::NotFound, "connection", "is no posture integration", connection.as_str());
         integration.ok_or_else(missing)?.provider
     };
     let now = admin.enforcer.clock().now();

@@ -126,9 +126,10 @@ pub(super) async fn delete(
             let objects = published.snapshot().objects();
             let known = find(objects, &id)?;
             must_not_be_from_a_file(&known.meta)?;
-            let rules = objects.checks.values().filter(|check| {
-                check.check.predicate.connection().is_some_and(|connection| connection.as_str() == id)
-            });
+            let rules = objects
+                .checks
+                .values()
+                .filter(|check| check.check.predicate.connection().is_some_and(|connection| connection.as_str() == id));
             must_not_be_referred_to(ErrorCode::IntegrationInUse, rules, is_forced(&query))?;
         }
         let deletion = Change::DeleteIntegration(ConnectionId::from(id.as_str()));
@@ -180,9 +181,8 @@ fn target(cloudflare: &Cloudflare, draft: &IntegrationDraft) -> Result<Target, R
         (None, Some(kept)) => open(cloudflare, &integration.id, SECRET, kept)?,
         (None, None) => Secret::new(String::new()),
     };
-    Target::parse(member("api_url"), member("access_client_id"), secret).map_err(|error| {
-        ApiError::at(ErrorCode::Invalid, format!("/config/{}", error.member()), error).into()
-    })
+    Target::parse(member("api_url"), member("access_client_id"), secret)
+        .map_err(|error| ApiError::at(ErrorCode::Invalid, format!("/config/{}", error.member()), error).into())
 }
 
 fn open(

@@ -69,9 +69,8 @@ async fn make(enforcer: &Enforcer, operator: &Operator, body: &Bytes) -> Result<
     let turn = enforcer.turn().await;
     {
         let published = enforcer.published();
-        let same = |known: &&Arc<DeviceList>| {
-            is_recent(&known.meta, now) && cloudflare::same_list_content(known, &object)
-        };
+        let same =
+            |known: &&Arc<DeviceList>| is_recent(&known.meta, now) && cloudflare::same_list_content(known, &object);
         if let Some(known) = published.snapshot().objects().lists.values().find(same) {
             return Ok(done(cloudflare::gateway_list(known, true), warnings));
         }

@@ -70,8 +70,7 @@ pub(super) fn router(admin: &Admin) -> Router<Admin> {
 /// Lets only requests for this gateway's account through.
 async fn own_account(State(admin): State<Admin>, path: RawPathParams, request: Request, next: Next) -> Response {
     let asked = path.iter().find(|(name, _)| *name == "account_id").map(|(_, value)| value.to_ascii_lowercase());
-    let well_formed =
-        |account: &String| account.len() == 32 && account.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let well_formed = |account: &String| account.len() == 32 && account.bytes().all(|byte| byte.is_ascii_hexdigit());
     match (asked.filter(well_formed), &admin.cloudflare.settings.account_id) {
         (None, _) => Refusal::from(ErrorCode::NoRoute).into_response(),
         (Some(asked), Some(own)) if *asked != **own => Refusal::from(ErrorCode::WrongAccount).into_response(),

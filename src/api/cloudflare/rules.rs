@@ -51,9 +51,8 @@ async fn make(enforcer: &Enforcer, operator: &Operator, body: &Bytes) -> Result<
     {
         let published = enforcer.published();
         let objects = published.snapshot().objects();
-        let same = |known: &&Arc<PostureCheck>| {
-            is_recent(&known.meta, now) && cloudflare::same_content(known, &rule.object)
-        };
+        let same =
+            |known: &&Arc<PostureCheck>| is_recent(&known.meta, now) && cloudflare::same_content(known, &rule.object);
         if let Some(known) = objects.checks.values().find(same) {
             return Ok(done(cloudflare::rule(known), warnings));
         }

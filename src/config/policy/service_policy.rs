@@ -6,6 +6,7 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
+use serde_json::json;
 
 use super::object::{Register, RoleText, Source, Tags};
 use super::places::ObjectPlaces;
@@ -52,7 +53,7 @@ type RawExpression = OrMapping<CheckReference, RawBranch>;
 /// Expressions combined: exactly one of `all`, `any` and `not`, or the lists of an Access policy.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(rename = "RawExpression", extend("minProperties" = 1))]
+#[schemars(rename = "RawExpression", extend("anyOf" = ways_to_combine()))]
 struct RawBranch {
     /// Every part must pass.
     all: Field<Vec<Field<RawExpression>>>,
@@ -61,11 +62,47 @@ struct RawBranch {
     /// The part must fail. A part without a result stays without one.
     not: Field<Box<RawExpression>>,
     /// Access: at least one of these entries must hold.
-    include: Field<Vec<Field<AccessRule>>>,
+    include: Field<Vec<Field<AccessEntry>>>,
     /// Access: each of these entries must hold.
-    require: Field<Vec<Field<AccessRule>>>,
+    require: Field<Vec<Field<AccessEntry>>>,
     /// Access: none of these entries may hold. One without a result does not exclude: `not` is stricter.
-    exclude: Field<Vec<Field<AccessRule>>>,
+    exclude: Field<Vec<Field<AccessEntry>>>,
+}
+
+/// An entry of one of Access's lists, read by the dialect that knows them.
+#[derive(Clone, Debug)]
+struct AccessEntry(AccessRule);
+
+impl<'de> Deserialize<'de> for AccessEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entry = serde_json::Value::deserialize(deserializer)?;
+        serde_json::from_value(entry).map(AccessEntry).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for AccessEntry {
+    fn inline_schema() -> bool {
+        AccessRule::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        AccessRule::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        AccessRule::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        AccessRule::json_schema(generator)
+    }
+}
+
+/// The schema's rule for which keys stand together.
+fn ways_to_combine() -> serde_json::Value {
+    let alone = |key: &str| json!({ "required": [key], "maxProperties": 1 });
+    let access = |key: &str| json!({ "required": [key], "properties": { "all": false, "any": false, "not": false } });
+    json!([alone("all"), alone("any"), alone("not"), access("include"), access("require")])
 }
 
 /// A check by `@id`, `@name` or bare name.
@@ -210,12 +247,12 @@ fn access_group(
     let [include, require, exclude] = [branch.include, branch.require, branch.exclude].map(Field::items);
     let lists = [&include, &require, &exclude];
     for entry in lists.into_iter().flatten() {
-        if let AccessRule::DevicePosture(posture) = &entry.value {
+        if let AccessEntry(AccessRule::DevicePosture(posture)) = &entry.value {
             references.push((posture.integration_uid.clone(), entry.node));
         }
     }
     let [include, require, exclude] = [include, require, exclude]
-        .map(|entries| entries.into_iter().map(|entry| entry.value).collect::<Vec<AccessRule>>());
+        .map(|entries| entries.into_iter().map(|entry| entry.value.0).collect::<Vec<AccessRule>>());
     match access_expression(&include, &require, &exclude) {
         Ok(Some(expression)) => Some(expression),
         Ok(None) => {

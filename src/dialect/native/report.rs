@@ -190,9 +190,15 @@ pub struct ReportProblem {
 
 /// Reads a native posture report.
 pub fn read_posture_report(body: &[u8], received_at: Timestamp, source: Source) -> Result<Report, ReportProblem> {
+    // A list would be read as the members in the order in which they are declared.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(ReportProblem { path: ".".to_owned(), reason: "must be a JSON object".to_owned() });
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let read: PostureReport = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| ReportProblem { path: error.path().to_string(), reason: format!("cannot be read: {}", error.inner()) })?;
+    let read: PostureReport = serde_path_to_error::deserialize(&mut reader).map_err(|error| ReportProblem {
+        path: error.path().to_string(),
+        reason: format!("cannot be read: {}", error.inner()),
+    })?;
     reader.end().map_err(|error| ReportProblem { path: ".".to_owned(), reason: format!("cannot be read: {error}") })?;
     let seen = read.seen()?.into_iter().map(|seen| Observation { asked_by: None, seen });
     Ok(Report { received_at, source, observations: seen.collect() })
@@ -239,9 +245,8 @@ impl PostureReport {
 fn read_certificates(certificates: Vec<Certificate>) -> Result<Vec<DeviceCertificate>, ReportProblem> {
     let read = certificates.into_iter().zip(0..).map(|(certificate, index)| {
         let Certificate { pem, private_key, path, store } = certificate;
-        DeviceCertificate::from_pem(&pem, path, store, private_key).map_err(|problem: CertificateProblem| ReportProblem {
-            path: format!("certificates[{index}].pem"),
-            reason: problem.to_string(),
+        DeviceCertificate::from_pem(&pem, path, store, private_key).map_err(|problem: CertificateProblem| {
+            ReportProblem { path: format!("certificates[{index}].pem"), reason: problem.to_string() }
         })
     });
     read.collect()
@@ -250,8 +255,7 @@ fn read_certificates(certificates: Vec<Certificate>) -> Result<Vec<DeviceCertifi
 impl From<Os> for facts::Os {
     fn from(os: Os) -> Self {
         let Os { name, version, build, extra, distribution } = os;
-        let distribution =
-            distribution.map(|Distribution { name, revision }| facts::Distribution { name, revision });
+        let distribution = distribution.map(|Distribution { name, revision }| facts::Distribution { name, revision });
         facts::Os { name, version, build, extra, distribution }
     }
 }
@@ -309,7 +313,8 @@ mod tests {
     #[test]
     fn only_what_is_there_is_observed() {
         assert!(read("{}").unwrap().observations.is_empty());
-        let report = read(r#"{"serialNumber": "C02", "files": [], "volumes": [{"name": "C", "encrypted": true}]}"#).unwrap();
+        let report =
+            read(r#"{"serialNumber": "C02", "files": [], "volumes": [{"name": "C", "encrypted": true}]}"#).unwrap();
         let seen: Vec<_> = report.observations.into_iter().map(|observation| observation.seen).collect();
         let volume = inventory::Volume { name: "C".into(), encrypted: Some(true) };
         assert_eq!(seen, [Seen::Files(vec![]), Seen::Volumes(vec![volume]), Seen::SerialNumber("C02".into())]);
@@ -322,7 +327,10 @@ mod tests {
             (r#"{"os": {"name": "Linux"}}"#, "os"),
             (r#"{"serial_number": "C02"}"#, "serial_number"),
             (r#"{"certificates": [{"pem": "x", "privateKey": true}]}"#, "certificates[0].pem"),
-            (r#"{"antivirus": [{"name": "a", "on": true, "upToDate": true, "signaturesAt": "yesterday"}]}"#, "antivirus[0].signaturesAt"),
+            (
+                r#"{"antivirus": [{"name": "a", "on": true, "upToDate": true, "signaturesAt": "yesterday"}]}"#,
+                "antivirus[0].signaturesAt",
+            ),
             ("[]", "."),
             ("{} {}", "."),
             ("", "."),

@@ -176,7 +176,10 @@ mod tests {
         let codes: std::collections::HashSet<_> = ErrorCode::ALL.iter().map(|code| code.code()).collect();
         assert_eq!(codes.len(), ErrorCode::ALL.len());
         assert!(codes.iter().all(|code| *code >= 1000));
-        assert!(ErrorCode::ALL.iter().all(|code| code.status() >= 400), "a failure with status 200 is none to a client");
+        assert!(
+            ErrorCode::ALL.iter().all(|code| code.status() >= 400),
+            "a failure with status 200 is none to a client"
+        );
     }
 
     #[test]

@@ -7,13 +7,20 @@ mod access;
 mod duration;
 mod envelope;
 mod error;
+mod list;
 mod members;
+mod notes;
 mod rule;
+mod source;
 mod written;
 
 pub use access::{AccessGroup, AccessRule, Everyone, InvalidAccess, PostureEntry, access_expression};
 pub use envelope::{Failure, Message, Success, failure, list, success};
 pub use error::{ApiError, ErrorCode, ErrorItem};
+pub use list::{
+    GatewayItem, GatewayList, create_list, gateway_list, list_items, list_type, patch_list, replace_list,
+    same_list_content,
+};
 pub use rule::{
     Rule, RuleType, check_references, create_rule, implicit_rule, read_rule, replace_rule, rule, rule_type,
     same_content,

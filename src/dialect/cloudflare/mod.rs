@@ -4,6 +4,7 @@
 //! shown back is what was written, member for member, with nothing added to a rule's `input` and no secret ever.
 
 mod access;
+mod certificate;
 mod duration;
 mod envelope;
 mod error;
@@ -15,6 +16,7 @@ mod source;
 mod written;
 
 pub use access::{AccessGroup, AccessRule, Everyone, InvalidAccess, PostureEntry, access_expression};
+pub use certificate::{MtlsCertificate, certificate, create_certificate, same_certificate_content};
 pub use envelope::{Failure, Message, Success, failure, list, success};
 pub use error::{ApiError, ErrorCode, ErrorItem};
 pub use list::{

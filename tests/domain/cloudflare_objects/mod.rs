@@ -1,5 +1,6 @@
 //! The objects that Cloudflare's posture rules refer to: what is read, what is shown, what is refused and where.
 
+mod certificates;
 mod lists;
 
 use postern::clock::Timestamp;

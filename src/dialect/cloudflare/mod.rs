@@ -8,6 +8,7 @@ mod certificate;
 mod duration;
 mod envelope;
 mod error;
+mod integration;
 mod list;
 mod members;
 mod notes;
@@ -19,6 +20,10 @@ pub use access::{AccessGroup, AccessRule, Everyone, InvalidAccess, PostureEntry,
 pub use certificate::{MtlsCertificate, certificate, create_certificate, same_certificate_content};
 pub use envelope::{Failure, Message, Success, failure, list, success};
 pub use error::{ApiError, ErrorCode, ErrorItem};
+pub use integration::{
+    IntegrationDraft, LastError, PostureIntegration, create_integration, integration, patch_integration,
+    same_integration_content,
+};
 pub use list::{
     GatewayItem, GatewayList, create_list, gateway_list, list_items, list_type, patch_list, replace_list,
     same_list_content,

@@ -1,6 +1,7 @@
 //! The objects that Cloudflare's posture rules refer to: what is read, what is shown, what is refused and where.
 
 mod certificates;
+mod integrations;
 mod lists;
 
 use postern::clock::Timestamp;

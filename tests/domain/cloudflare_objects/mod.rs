@@ -3,6 +3,7 @@
 mod certificates;
 mod integrations;
 mod lists;
+mod provider_values;
 
 use postern::clock::Timestamp;
 use postern::dialect::cloudflare::{ApiError, ErrorCode, Message};

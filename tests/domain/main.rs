@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod cloudflare_objects;
 mod decision;
 mod devices;
 mod objects;

@@ -8,6 +8,9 @@ from inputs import CONFIGURATIONS
 
 ADMIN = gateway.client()
 
+# The only address that goes with the read-only token; with the other token any does.
+EMAIL = gateway.VIEWER_EMAIL
+
 
 def rules(client):
     return client.zero_trust.devices.posture
@@ -17,7 +20,7 @@ class Credentials(Case):
     def test_each_kind_opens(self):
         for credentials in (
             {"api_token": ADMIN_TOKEN},
-            {"api_email": "ada@example.org", "api_key": ADMIN_TOKEN},
+            {"api_email": EMAIL, "api_key": ADMIN_TOKEN},
             {"user_service_key": ADMIN_TOKEN},
         ):
             with self.subTest(sorted(credentials)):
@@ -28,15 +31,16 @@ class Credentials(Case):
 
     def test_the_pair_wins_over_the_token(self):
         # The SDK then sends no bearer token at all.
-        api = gateway.client(api_email="ada@example.org", api_key=ADMIN_TOKEN, api_token="not-sent")
+        api = gateway.client(api_email=EMAIL, api_key=ADMIN_TOKEN, api_token="not-sent")
         self.assertIsNotNone(rules(api).list(account_id=ACCOUNT))
 
-    # Three wrong ones: after a few more the gateway would lock this machine out for a while.
+    # Four wrong ones: after a few more the gateway would lock this machine out for a while.
     def test_wrong_ones_of_each_kind_do_not(self):
         for credentials in (
             {"api_token": "guessed"},
-            {"api_email": "ada@example.org", "api_key": "guessed"},
+            {"api_email": EMAIL, "api_key": "guessed"},
             {"user_service_key": "guessed"},
+            {"api_email": "guessed@example.org", "api_key": VIEWER_TOKEN},
         ):
             with self.subTest(sorted(credentials)):
                 api = gateway.client(**credentials)
@@ -71,7 +75,7 @@ class ReadOnly(Case):
     def test_it_writes_nothing(self):
         for credentials in (
             {"api_token": VIEWER_TOKEN},
-            {"api_email": "ada@example.org", "api_key": VIEWER_TOKEN},
+            {"api_email": EMAIL, "api_key": VIEWER_TOKEN},
             {"user_service_key": VIEWER_TOKEN},
         ):
             for number, write in enumerate(self.writes(gateway.client(**credentials))):

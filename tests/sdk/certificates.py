@@ -68,6 +68,11 @@ class EveryMethod(Case):
         rule = RULES.create(account_id=ACCOUNT, name="client certificate", type="client_certificate_v2", input=value)
         self.assertEqual(RULES.get(rule.id, account_id=ACCOUNT).to_dict()["input"], value)
 
+        self.refused_as_in_use(lambda: CERTIFICATES.delete(each, account_id=ACCOUNT))
+        self.assertEqual(CERTIFICATES.get(each, account_id=ACCOUNT).id, each)
+        RULES.delete(rule.id, account_id=ACCOUNT)
+        self.assertEqual(CERTIFICATES.delete(each, account_id=ACCOUNT).id, each)
+
 
 class Refusals(Case):
     def test_wrong_uploads_are_refused_and_not_stored(self):

@@ -16,6 +16,7 @@ BASE_URL = os.environ["SDK_BASE_URL"]
 ACCOUNT = os.environ["SDK_ACCOUNT_ID"]
 ADMIN_TOKEN = os.environ["SDK_ADMIN_TOKEN"]
 VIEWER_TOKEN = os.environ["SDK_VIEWER_TOKEN"]
+VIEWER_EMAIL = os.environ["SDK_VIEWER_EMAIL"]
 # Begins every secret that is sent; no reply and no log line may hold it.
 SECRET = os.environ["SDK_SECRET"]
 # A certificate authority's own certificate and key, as PEM files.
@@ -99,6 +100,16 @@ class Case(unittest.TestCase):
             inside = place == pointer or place.startswith(pointer + "/")
             self.assertTrue(inside, f"{place} is not at {pointer}: {error}")
         return error
+
+    def refused_as_in_use(self, call):
+        """`call` must be refused, and in a way that no client tries again by itself: the SDK repeats after a 409."""
+        with self.assertRaises(cloudflare.APIStatusError) as caught:
+            call()
+        error = caught.exception
+        self.assertIn(error.status_code, (400, 409), error)
+        if error.status_code == 409:
+            self.assertEqual(error.response.headers.get("x-should-retry"), "false")
+        self.assertGreaterEqual(error.errors[0].code, 1000)
 
 
 def main():

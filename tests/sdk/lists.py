@@ -127,6 +127,15 @@ class Refusals(Case):
                 self.refused(BadRequestError, lambda: API.post(path, body=body, cast_to=object), pointer=pointer)
         self.assertNotIn("refused", {each.name for each in LISTS.list(account_id=ACCOUNT)})
 
+    def test_a_list_that_a_rule_reads_cannot_be_deleted(self):
+        each = LISTS.create(account_id=ACCOUNT, name="read", type="DEVICE", items=[{"value": "123e4567"}]).id
+        value = {"id": each, "operating_system": "android"}
+        rule = RULES.create(account_id=ACCOUNT, name="reads it", type="unique_client_id", input=value)
+        self.refused_as_in_use(lambda: LISTS.delete(each, account_id=ACCOUNT))
+        self.assertEqual(values(each), ["123e4567"])
+        RULES.delete(rule.id, account_id=ACCOUNT)
+        LISTS.delete(each, account_id=ACCOUNT)
+
     def test_a_wrong_change_changes_nothing(self):
         each = LISTS.create(account_id=ACCOUNT, name="unchanged", type="SERIAL", items=[{"value": "KEPT1"}]).id
         path = f"/accounts/{ACCOUNT}/gateway/lists/{each}"

@@ -11,24 +11,33 @@ use super::python::interpreter;
 use super::support::Authority;
 use super::world::{ADMIN_TOKEN, World, policy};
 
-/// An account as the SDK names one. There is one set of objects, whatever well-formed account is named.
+/// An account as the SDK names one. Any will do, as long as the configuration names none.
 pub(crate) const ACCOUNT: &str = "699d98642c564d2e855e9661899b7252";
 
 /// The bearer token of an operator who may only look.
 const VIEWER_TOKEN: &str = "a-token-that-opens-nothing-but-eyes";
+
+/// The address that goes with it.
+const VIEWER_EMAIL: &str = "ada@example.org";
 
 /// How every secret begins that the scripts send.
 const SECRET: &str = "a-secret-that-is-never-told";
 
 /// A gateway with two operators, one of them read-only, that takes the credentials of integrations on trust.
 pub(crate) fn world() -> World {
+    world_with("test_integrations: false")
+}
+
+/// The same with settings of the test's own.
+pub(crate) fn world_with(cloudflare: &str) -> World {
     let viewer: String =
         digest(&SHA256, VIEWER_TOKEN.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     World::new(&policy("127.0.0.1:1")).configured(&format!(
         "    - name: viewers
       sha256: {viewer}
+      email: {VIEWER_EMAIL}
       role: read-only
-cloudflare: {{ test_integrations: false }}
+cloudflare: {{ {cloudflare} }}
 "
     ))
 }
@@ -53,6 +62,7 @@ async fn run(script: &str) {
         .env("SDK_ACCOUNT_ID", ACCOUNT)
         .env("SDK_ADMIN_TOKEN", ADMIN_TOKEN)
         .env("SDK_VIEWER_TOKEN", VIEWER_TOKEN)
+        .env("SDK_VIEWER_EMAIL", VIEWER_EMAIL)
         .env("SDK_SECRET", SECRET)
         .env("SDK_CA_FILE", signer.ca_file())
         .env("SDK_CA_KEY_FILE", signer.path().join("ca.key"))

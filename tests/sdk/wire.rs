@@ -4,7 +4,7 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 use super::process::Running;
-use super::scripts::{ACCOUNT, world};
+use super::scripts::{ACCOUNT, world, world_with};
 use super::support::Authority;
 use super::support::client::tls;
 use super::world::ADMIN_TOKEN;
@@ -161,6 +161,22 @@ async fn without_credentials_nothing_is_told() {
     // An address alone is no proof of anything.
     let half = http.bare("GET", &path("devices/posture")).header("x-auth-email", "ada@example.org");
     assert_eq!(refused(half, StatusCode::UNAUTHORIZED).await["code"], 10000);
+    assert_eq!(result(http.request("GET", &path("devices/posture"))).await, json!([]), "nothing was stored");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_of_one_account_serves_no_other() {
+    let world = world_with(&format!("account_id: \"{ACCOUNT}\", test_integrations: false"));
+    let gateway = world.start().await;
+    let http = Http::new(&gateway, &world.authority);
+    assert_eq!(result(http.request("GET", &path("devices/posture"))).await, json!([]));
+    let other = "/client/v4/accounts/00000000000000000000000000000001/devices/posture";
+    let rule = json!({ "name": "elsewhere", "type": "warp" }).to_string();
+    for request in [http.request("GET", other), http.sending("POST", other, rule)] {
+        let (status, envelope) = envelope(request).await;
+        assert!([StatusCode::FORBIDDEN, StatusCode::NOT_FOUND].contains(&status), "{status}: {envelope}");
+    }
     assert_eq!(result(http.request("GET", &path("devices/posture"))).await, json!([]), "nothing was stored");
     gateway.stop().await;
 }

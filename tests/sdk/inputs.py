@@ -68,6 +68,10 @@ def prepare(client):
 
 def inputs_for(ids):
     """Every type with its inputs; None stands for a rule without one."""
+    return {**programs_and_system(), **listed_and_certified(ids), **providers(ids)}
+
+
+def programs_and_system():
     program = {"operating_system": "linux", "path": "/usr/bin/falcon-sensor", "sha256": SHA256}
     return {
         "file": [
@@ -80,7 +84,6 @@ def inputs_for(ids):
         "gateway": [None, {}],
         "warp": [None, {}],
         "disk_encryption": [{"requireAll": True}, {"checkDisks": ["D", "C"], "requireAll": False}, {}],
-        "serial_number": [{"id": ids["SERIAL"]}],
         "sentinelone": [program],
         "carbonblack": [{"operating_system": "windows", "path": "c:\\program files\\CarbonBlack\\CarbonBlack.exe"}],
         "firewall": [
@@ -93,6 +96,14 @@ def inputs_for(ids):
             {"operating_system": "android", "operator": "==", "version": "14.0.0"},
         ],
         "domain_joined": [{"operating_system": "windows", "domain": "Example.com"}, {"operating_system": "windows"}],
+        "antivirus": [None, {}, {"update_window_days": 30}, {"update_window_days": 0.5}],
+    }
+
+
+def listed_and_certified(ids):
+    return {
+        "serial_number": [{"id": ids["SERIAL"]}],
+        "unique_client_id": [{"id": ids["DEVICE"], "operating_system": "ios"}],
         "client_certificate": [{"certificate_id": ids["certificate"], "cn": "example.com"}],
         "client_certificate_v2": [
             {
@@ -106,8 +117,11 @@ def inputs_for(ids):
             },
             {"certificate_id": ids["certificate"], "check_private_key": False, "operating_system": "mac"},
         ],
-        "antivirus": [None, {}, {"update_window_days": 30}, {"update_window_days": 0.5}],
-        "unique_client_id": [{"id": ids["DEVICE"], "operating_system": "ios"}],
+    }
+
+
+def providers(ids):
+    return {
         "kolide": [
             {"connection_id": ids["kolide"], "auth_state": ["Will Block", "Good"]},
             {"connection_id": ids["kolide"], "countOperator": "<=", "issue_count": "3"},

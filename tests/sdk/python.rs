@@ -11,7 +11,7 @@ const REQUIREMENTS: &str = include_str!("requirements.txt");
 const ADVICE: &str = "These tests run Cloudflare's Python SDK. On Debian: apt-get install -y python3 python3-venv. \
                       The first run downloads what tests/sdk/requirements.txt names, with pip.";
 
-/// The interpreter. The environment is made on first use, and anew when its requirements or the machine's Python change.
+/// The interpreter. The environment is made on first use, and anew when requirements or the machine's Python change.
 pub(crate) fn interpreter() -> PathBuf {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk");
     fs::create_dir_all(&home).unwrap();

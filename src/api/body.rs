@@ -38,6 +38,24 @@ pub(super) async fn json(request: Request, bounds: BodyBounds) -> Result<Bytes, 
     }
 }
 
+/// Reads and throws away the body of a request that is refused before it is looked at, up to a bound: a connection with unread
+/// bytes is closed, under whatever request the client sends next.
+pub(super) async fn discard(request: Request) {
+    let (bytes, time) = (limits::API_REFUSED_BODY_BYTES_MAX, limits::API_REFUSED_BODY_TIME_MAX);
+    let mut body = request.into_body();
+    let mut room = bytes;
+    let read = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            match room.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(left) => room = left,
+                None => return,
+            }
+        }
+    };
+    // Whether all of it came in time or not, the refusal is sent.
+    let _ = timeout(time, read).await;
+}
+
 /// Reads at most `max` bytes. Of what is beyond, some is read and thrown away, because a client that is still sending when
 /// the connection closes may never see the reply.
 async fn whole(mut body: Body, max: usize) -> Result<Bytes, Refusal> {

@@ -20,7 +20,6 @@ use crate::enforce::{Connection, Enforcer};
 use crate::limits;
 
 use super::access::Operator;
-use super::body;
 use super::cloudflare::{self, Cloudflare};
 use super::edge::{self, Caller, Edge};
 use super::guessing::Guessing;
@@ -125,7 +124,6 @@ async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next
             response
         }
         Err(refused) => {
-            body::discard(request).await;
             guard.enforcer.metrics().request_refused(match refused.code() {
                 ErrorCode::RateLimited => "admin-locked-out",
                 _ => "admin-unauthorized",

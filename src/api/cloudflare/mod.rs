@@ -83,13 +83,10 @@ fn new_id() -> String {
     Uuid::new_v4().to_string()
 }
 
-/// The body of a request that writes, from somebody who may. It is read before that is looked at: a connection with unread
-/// bytes is closed, under whatever request the client sends next.
+/// The body of a request that writes, from somebody who may.
 async fn written(operator: &Operator, request: Request) -> Result<Bytes, Refusal> {
-    let bounds = BodyBounds { bytes: limits::API_WRITE_BYTES_MAX, time: limits::API_BODY_TIME_MAX };
-    let body = body::json(request, bounds).await;
     may_write(operator)?;
-    body
+    body::json(request, BodyBounds { bytes: limits::API_WRITE_BYTES_MAX, time: limits::API_BODY_TIME_MAX }).await
 }
 
 fn may_write(operator: &Operator) -> Result<(), Refusal> {

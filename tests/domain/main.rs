@@ -5,6 +5,7 @@
 mod cloudflare_objects;
 mod decision;
 mod devices;
+mod findings;
 mod objects;
 mod openziti;
 mod policy;

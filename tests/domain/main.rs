@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod cloudflare;
 mod decision;
 mod devices;
 mod objects;

@@ -1,6 +1,9 @@
 //! Cloudflare's rules: what is read, refused, pointed out and shown again, and that nothing passes that is not known.
 
 mod absence;
+mod refused;
+mod shown;
+mod warnings;
 
 use postern::clock::Timestamp;
 use postern::dialect::cloudflare::{ApiError, Written, create_rule};

@@ -40,6 +40,26 @@ pub const RULE_DURATION_BYTES_MAX: usize = 64;
 pub const RULE_DURATION_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 /// Shortest reporting schedule of a posture rule in Cloudflare's language.
 pub const RULE_SCHEDULE_MIN: Duration = Duration::from_secs(60);
+/// Most entries of one list of device names.
+pub const LIST_ITEMS_MAX: usize = 20_000;
+/// Longest entry of a list of device names, in bytes: no manufacturer's serial number comes near.
+pub const LIST_VALUE_BYTES_MAX: usize = 128;
+/// Longest description of a list of device names, or of one of its entries, in bytes.
+pub const LIST_DESCRIPTION_BYTES_MAX: usize = 1024;
+/// Most bytes in the entries of one list and their descriptions together, so that it fits into [`STORE_VALUE_BYTES_MAX`] even if
+/// every letter must be escaped.
+pub const LIST_TEXT_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Most notes in one reply in Cloudflare's language; further ones are only counted.
+pub const REPLY_NOTES_MAX: usize = 32;
+/// Most characters shown of what a note is about.
+pub const NOTE_EXCERPT_CHARS_MAX: usize = 80;
+/// Longest text that holds an uploaded certificate, in bytes: [`POSTURE_CERTIFICATE_BYTES_MAX`] in base64, and what else was
+/// pasted with it.
+pub const CERTIFICATE_TEXT_BYTES_MAX: usize = 64 * 1024;
+/// Shortest time between two questions to a posture provider.
+pub const PROVIDER_INTERVAL_MIN: Duration = Duration::from_secs(60);
+/// Longest address, id or tenant of a posture provider's account, in bytes; addresses have [`PROVIDER_URL_BYTES_MAX`].
+pub const PROVIDER_MEMBER_BYTES_MAX: usize = 1024;
 /// Most role attributes, and most tags, of one object.
 pub const ATTRIBUTES_PER_OBJECT_MAX: usize = 256;
 /// Failures kept for each identity; the oldest goes first.
@@ -290,3 +310,11 @@ pub const DEMO_RELOAD_WAIT_MAX: Duration = Duration::from_secs(30);
 pub const DEMO_RELOAD_POLL: Duration = Duration::from_millis(100);
 /// How often an executable is read anew when it changed while its digest was taken.
 pub const AGENT_DIGEST_TRIES: usize = 5;
+/// Scores of a posture provider that are made durable at the same time.
+pub const PROVIDER_WRITES_MAX: usize = 256;
+/// Longest body of a request that writes an object, in bytes.
+pub const API_WRITE_BYTES_MAX: usize = 1024 * 1024;
+/// Most names of what uses an object shown in the refusal to delete it.
+pub const IN_USE_NAMES_MAX: usize = 20;
+/// How long the same creation again makes nothing new: clients repeat what seemed to fail, without telling that they do.
+pub const API_REPLAY_WINDOW: Duration = Duration::from_secs(60);

@@ -12,7 +12,7 @@ use crate::dialect::openziti::ErrorCode;
 use crate::enforce::Connection;
 
 use super::guessing::{Digest, Guessing};
-use super::refusal::Refusal;
+use super::refusal::{Language, Refusal};
 
 /// Who a request to the admin API comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,19 +27,20 @@ impl Operator {
         access: &Access,
         guessing: &Guessing,
         headers: &HeaderMap,
+        language: Language,
         connection: &Connection,
         now: Timestamp,
     ) -> Result<Operator, Refusal> {
-        let Some(token) = presented_token(headers) else {
+        let Some(presented) = Presented::of(headers, language) else {
             return by_certificate(access, connection, now).ok_or(ErrorCode::Unauthorized.into());
         };
         let source = connection.peer().map(|peer| peer.ip());
         if let Some(remaining) = source.and_then(|source| guessing.locked_out(source, now)) {
             return Err(Refusal::locked_out(remaining));
         }
-        by_token(access, token).ok_or_else(|| {
+        by_token(access, presented).ok_or_else(|| {
             if let Some(source) = source {
-                guessing.wrong(source, sha256(token), now);
+                guessing.wrong(source, sha256(presented.token), now);
             }
             ErrorCode::Unauthorized.into()
         })
@@ -55,14 +56,19 @@ impl Operator {
 }
 
 /// Compares with every token and each in constant time, so that the time of the answer tells nothing.
-fn by_token(access: &Access, presented: &[u8]) -> Option<Operator> {
-    let presented = std::str::from_utf8(presented).ok()?;
+fn by_token(access: &Access, presented: Presented<'_>) -> Option<Operator> {
+    let text = std::str::from_utf8(presented.token).ok()?;
     let mut found = None;
     for token in &access.tokens {
-        if token.digest.matches(presented) {
+        if token.digest.matches(text) {
             found = Some(token);
         }
     }
+    let found = found.filter(|token| match (presented.email, &token.email) {
+        (None, _) => true,
+        (Some(given), Some(own)) => given.eq_ignore_ascii_case(own.as_bytes()),
+        (Some(given), None) => !given.is_empty(),
+    });
     found.map(|token| Operator { name: Arc::clone(&token.name), role: token.role })
 }
 
@@ -74,14 +80,35 @@ fn by_certificate(access: &Access, connection: &Connection, now: Timestamp) -> O
     Some(Operator { name: known.subject.to_string().into(), role: known.role })
 }
 
-/// The token of `Authorization: Bearer` or, as OpenZiti's clients send it, of `zt-session`.
-fn presented_token(headers: &HeaderMap) -> Option<&[u8]> {
-    let bearer = headers.get(AUTHORIZATION).and_then(|value| {
-        let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len())?;
-        scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
-    });
-    let session = || headers.get("zt-session").map(|value| value.as_bytes().trim_ascii());
-    bearer.or_else(session).filter(|token| !token.is_empty())
+/// A token as it was sent, with the e-mail address that came with it where one must.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Presented<'a> {
+    token: &'a [u8],
+    email: Option<&'a [u8]>,
+}
+
+impl<'a> Presented<'a> {
+    /// The token of `Authorization: Bearer` or, as OpenZiti's clients send it, of `zt-session`.
+    ///
+    /// Cloudflare's clients may send `X-Auth-Email` with `X-Auth-Key`, which count before a bearer token, or
+    /// `X-Auth-User-Service-Key`.
+    fn of(headers: &'a HeaderMap, language: Language) -> Option<Self> {
+        let header =
+            |name: &str| headers.get(name).map(|value| value.as_bytes().trim_ascii()).filter(|value| !value.is_empty());
+        let bearer = || {
+            let (scheme, token) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked("Bearer ".len())?;
+            scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii()).filter(|token| !token.is_empty())
+        };
+        let alone = |token| Presented { token, email: None };
+        match language {
+            Language::OpenZiti => bearer().or_else(|| header("zt-session")).map(alone),
+            Language::Cloudflare => {
+                let email = header("x-auth-email").unwrap_or_default();
+                let keyed = header("x-auth-key").map(|token| Presented { token, email: Some(email) });
+                keyed.or_else(|| bearer().or_else(|| header("x-auth-user-service-key")).map(alone))
+            }
+        }
+    }
 }
 
 fn sha256(bytes: &[u8]) -> Digest {
@@ -100,6 +127,10 @@ mod tests {
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().unwrap())])
+    }
+
+    fn presented_token(headers: &HeaderMap) -> Option<&[u8]> {
+        Presented::of(headers, Language::OpenZiti).map(|presented| presented.token)
     }
 
     #[test]
@@ -128,10 +159,40 @@ mod tests {
             role: AdminRole::ReadOnly,
         };
         let access = Access { tokens: vec![token], client_certificates: Vec::new() };
-        let known = by_token(&access, b"secret").unwrap();
+        let by_token = |token| by_token(&access, Presented { token, email: None });
+        let known = by_token(b"secret").unwrap();
         assert_eq!((&*known.name, known.role), ("ops", AdminRole::ReadOnly));
         assert!(known.must_be_admin().is_err());
-        assert_eq!(by_token(&access, b"Secret"), None);
-        assert_eq!(by_token(&access, b"\xff"), None);
+        assert_eq!(by_token(b"Secret"), None);
+        assert_eq!(by_token(b"\xff"), None);
+    }
+
+    #[test]
+    fn a_key_comes_with_the_address_it_belongs_to() {
+        let token = |email: Option<&str>| AdminToken {
+            name: "ops".into(),
+            digest: serde_json::from_value(SECRET_SHA256.into()).unwrap(),
+            role: AdminRole::Admin,
+            email: email.map(Into::into),
+        };
+        let known = |own: Option<&str>, fields: &[(&'static str, &str)]| {
+            let headers =
+                fields.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
+            let headers = HeaderMap::from_iter(headers);
+            let access = Access { tokens: vec![token(own)], client_certificates: Vec::new() };
+            Presented::of(&headers, Language::Cloudflare)
+                .is_some_and(|presented| by_token(&access, presented).is_some())
+        };
+        let (key, email) = (("x-auth-key", "secret"), ("x-auth-email", "Ada@example.org"));
+        assert!(known(None, &[key, email]));
+        assert!(known(Some("ada@example.org"), &[key, email]));
+        assert!(!known(Some("bob@example.org"), &[key, email]));
+        assert!(!known(None, &[key]), "a key without an address");
+        assert!(known(Some("bob@example.org"), &[("x-auth-user-service-key", "secret")]));
+        assert!(known(Some("bob@example.org"), &[("authorization", "Bearer secret")]));
+        assert!(
+            !known(None, &[("x-auth-key", "wrong"), email, ("authorization", "Bearer secret")]),
+            "key and address win"
+        );
     }
 }

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use http::StatusCode;
 
 use crate::clock::Timestamp;
 use crate::config;
 use crate::decision::DenialReason;
-use crate::dialect::openziti::{self, ApiError, ErrorCode, PromptedService};
+use crate::dialect::native;
+use crate::dialect::openziti::{self, ApiError, ErrorCode, FieldError, PromptedService};
 use crate::enforce::{Connection, Device, Enforcer, ReportRefused};
 use crate::limits;
+use crate::posture::facts::Source;
 use crate::posture::report::{Report, ReportError};
 
 use super::body::{self, BodyBounds};
@@ -71,9 +73,14 @@ impl Client {
             .route("/posture-response-bulk", post(posture_response_bulk))
             .route("/current-identity", get(current_identity))
             .route("/version", get(|| version::show(Api::Client)))
+            .with_state(self.clone());
+        let native = Router::new()
+            .route("/posture", put(posture))
+            .route("/openapi.json", get(version::describe))
             .with_state(self);
         let routes = Router::new()
             .nest("/edge/client/v1", routes)
+            .nest("/api/v1", native)
             .fallback(refusal::unknown_path)
             .method_not_allowed_fallback(refusal::wrong_method);
         edge::around(routes, edge)
@@ -141,6 +148,7 @@ impl Client {
         connection: &Connection,
         request: Request,
         parse: impl FnOnce(&[u8], Timestamp) -> Result<Report, ApiError>,
+        thanks: StatusCode,
     ) -> Response {
         let device = match self.caller(connection).await {
             Ok(device) => device,
@@ -149,7 +157,7 @@ impl Client {
         let mut response = match self.work(&device, request, parse).await {
             Ok(prompts) => {
                 self.enforcer.metrics().posture_report("stored");
-                (StatusCode::CREATED, Json(openziti::posture_response_envelope(&prompts))).into_response()
+                (thanks, Json(openziti::posture_response_envelope(&prompts))).into_response()
             }
             Err(refusal) => {
                 self.enforcer.metrics().posture_report(result_label(&refusal));
@@ -166,7 +174,7 @@ async fn posture_response(
     Extension(connection): Extension<Arc<Connection>>,
     request: Request,
 ) -> Response {
-    client.report(&connection, request, openziti::read_posture_response).await
+    client.report(&connection, request, openziti::read_posture_response, StatusCode::CREATED).await
 }
 
 async fn posture_response_bulk(
@@ -174,7 +182,23 @@ async fn posture_response_bulk(
     Extension(connection): Extension<Arc<Connection>>,
     request: Request,
 ) -> Response {
-    client.report(&connection, request, openziti::read_posture_responses).await
+    client.report(&connection, request, openziti::read_posture_responses, StatusCode::CREATED).await
+}
+
+/// The native report, which carries every fact there is.
+async fn posture(
+    State(client): State<Client>,
+    Extension(connection): Extension<Arc<Connection>>,
+    request: Request,
+) -> Response {
+    let parse = |body: &[u8], now| {
+        native::read_posture_report(body, now, Source::Device).map_err(|problem| {
+            let code = if problem.path == "." { ErrorCode::CouldNotParseBody } else { ErrorCode::CouldNotValidate };
+            let field = if problem.path == "." { "body".to_owned() } else { problem.path };
+            ApiError { code, cause: Some(FieldError { field, reason: problem.reason, value: String::new() }) }
+        })
+    };
+    client.report(&connection, request, parse, StatusCode::OK).await
 }
 
 async fn current_identity(

@@ -22,7 +22,7 @@ use crate::dialect::openziti::ErrorCode;
 use crate::enforce::Connection;
 use crate::limits;
 
-use super::refusal::{self, Refusal};
+use super::refusal::{self, Language, Refusal};
 
 /// What one listener's requests are surrounded with.
 pub(super) struct Edge {
@@ -67,7 +67,7 @@ async fn surround(State(edge): State<Arc<Edge>>, mut request: Request, next: Nex
             Err(_) => Refusal::from(ErrorCode::Timeout).into_response(),
         }
     };
-    let mut response = refusal::rendered(answer, &id.0);
+    let mut response = refusal::rendered(answer, &id.0, Language::of_path(&seen.path));
     set_headers(&mut response, &id);
     log(&edge, &id, &seen, &response, started);
     response

@@ -17,6 +17,7 @@ mod access;
 pub mod admin;
 mod body;
 pub mod client;
+pub mod cloudflare;
 mod connection;
 mod edge;
 mod guessing;
@@ -30,6 +31,7 @@ mod version;
 
 pub use admin::Admin;
 pub use client::Client;
+pub use cloudflare::Cloudflare;
 pub use listener::{BindError, Bounds, Credentials, Listener, Security, credentials};
 pub use ops::{Ops, Readiness};
 pub use reload::{ReloadStatus, Reloader};

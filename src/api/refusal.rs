@@ -1,7 +1,7 @@
 //! A request that is not answered as asked: status, headers, and the error envelope around a stable code.
 //!
 //! Handlers return a [`Refusal`]; it travels in the reply's extensions until the surroundings of the request, which know the
-//! request id, render it.
+//! request id and the language of the path, render it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +11,58 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use crate::decision::DenialReason;
+use crate::dialect::cloudflare;
 use crate::dialect::openziti::{ApiError, ErrorCode, ErrorEnvelope, FieldError};
 use crate::limits;
 
 /// Why a request is not answered as asked.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
-    error: Arc<ApiError>,
+    error: Arc<Cause>,
     retry_after: Option<Duration>,
+}
+
+/// The cause in the words of the language that found it.
+#[derive(Debug)]
+enum Cause {
+    OpenZiti(ApiError),
+    Cloudflare(cloudflare::ApiError),
+}
+
+/// The language in which a path is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Language {
+    /// OpenZiti's, and Postern's own paths.
+    OpenZiti,
+    /// Cloudflare's.
+    Cloudflare,
+}
+
+impl Language {
+    /// The language of a path.
+    pub(super) fn of_path(path: &str) -> Self {
+        match path.strip_prefix(super::cloudflare::BASE) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => Language::Cloudflare,
+            _ => Language::OpenZiti,
+        }
+    }
 }
 
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
-        Refusal { error: Arc::new(error), retry_after: None }
+        Refusal { error: Arc::new(Cause::OpenZiti(error)), retry_after: None }
+    }
+}
+
+impl From<cloudflare::ApiError> for Refusal {
+    fn from(error: cloudflare::ApiError) -> Self {
+        Refusal { error: Arc::new(Cause::Cloudflare(error)), retry_after: None }
+    }
+}
+
+impl From<cloudflare::ErrorCode> for Refusal {
+    fn from(code: cloudflare::ErrorCode) -> Self {
+        cloudflare::ApiError::from(code).into()
     }
 }
 
@@ -59,16 +98,102 @@ impl Refusal {
         Refusal { retry_after: Some(limits::API_STORE_RETRY_AFTER), ..ErrorCode::Unavailable.into() }
     }
 
-    /// The stable code.
+    /// The stable code, in OpenZiti's words.
     pub(super) fn code(&self) -> ErrorCode {
-        self.error.code
+        match &*self.error {
+            Cause::OpenZiti(error) => error.code,
+            Cause::Cloudflare(error) => in_openziti(error.code()),
+        }
+    }
+
+    fn status(&self) -> u16 {
+        match &*self.error {
+            Cause::OpenZiti(error) => error.code.status(),
+            Cause::Cloudflare(error) => error.code().status(),
+        }
+    }
+
+    /// The reply's status and body in a language.
+    fn in_language(&self, language: Language, request_id: &str) -> (u16, Vec<u8>) {
+        let translated;
+        match (&*self.error, language) {
+            (Cause::OpenZiti(error), Language::OpenZiti) => {
+                (error.code.status(), serde_json::to_vec(&ErrorEnvelope::new(error, request_id)).unwrap_or_default())
+            }
+            (Cause::Cloudflare(error), Language::OpenZiti) => {
+                let cause = FieldError { field: "body".to_owned(), reason: error.to_string(), value: String::new() };
+                translated = ApiError { code: in_openziti(error.code()), cause: Some(cause) };
+                let body = serde_json::to_vec(&ErrorEnvelope::new(&translated, request_id));
+                (error.code().status(), body.unwrap_or_default())
+            }
+            (Cause::OpenZiti(error), Language::Cloudflare) => {
+                let error = in_cloudflare(error);
+                (error.code().status(), serde_json::to_vec(&cloudflare::failure(&error)).unwrap_or_default())
+            }
+            (Cause::Cloudflare(error), Language::Cloudflare) => {
+                (error.code().status(), serde_json::to_vec(&cloudflare::failure(error)).unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// What OpenZiti would call it.
+fn in_openziti(code: cloudflare::ErrorCode) -> ErrorCode {
+    use cloudflare::ErrorCode as Code;
+    match code {
+        Code::Invalid | Code::InvalidIntegration | Code::ReadOnly => ErrorCode::CouldNotValidate,
+        Code::Malformed => ErrorCode::CouldNotParseBody,
+        Code::InUse | Code::IntegrationInUse => ErrorCode::CanNotDeleteReferencedEntity,
+        Code::TooLarge => ErrorCode::RequestEntityTooLarge,
+        Code::UnsupportedMediaType => ErrorCode::UnsupportedMediaType,
+        Code::BodyTimeout => ErrorCode::RequestTimeout,
+        Code::ListNotFound
+        | Code::CertificateNotFound
+        | Code::RuleNotFound
+        | Code::IntegrationNotFound
+        | Code::NoRoute => ErrorCode::NotFound,
+        Code::MethodNotAllowed => ErrorCode::MethodNotAllowed,
+        Code::WrongAccount | Code::Unauthenticated | Code::Forbidden => ErrorCode::Unauthorized,
+        Code::RateLimited => ErrorCode::RateLimited,
+        Code::Internal => ErrorCode::Unhandled,
+        Code::Unavailable => ErrorCode::Unavailable,
+    }
+}
+
+/// What Cloudflare would call it, the cause kept in the message.
+fn in_cloudflare(error: &ApiError) -> cloudflare::ApiError {
+    use cloudflare::ErrorCode as Code;
+    let code = match error.code {
+        ErrorCode::CouldNotParseBody => Code::Malformed,
+        ErrorCode::Unauthorized => Code::Unauthenticated,
+        ErrorCode::NotFound => Code::NoRoute,
+        ErrorCode::MethodNotAllowed => Code::MethodNotAllowed,
+        ErrorCode::RequestTimeout => Code::BodyTimeout,
+        ErrorCode::CanNotDeleteReferencedEntity | ErrorCode::InvalidPosture => Code::InUse,
+        ErrorCode::RequestEntityTooLarge => Code::TooLarge,
+        ErrorCode::UnsupportedMediaType => Code::UnsupportedMediaType,
+        ErrorCode::RateLimited => Code::RateLimited,
+        ErrorCode::Unhandled => Code::Internal,
+        ErrorCode::Timeout | ErrorCode::Unavailable => Code::Unavailable,
+        ErrorCode::CouldNotValidate
+        | ErrorCode::InvalidFilter
+        | ErrorCode::InvalidSortIdentifier
+        | ErrorCode::InvalidPagination => Code::Invalid,
+    };
+    match &error.cause {
+        Some(cause) => cloudflare::ApiError::because(code, format!("{}: {cause}", code.message())),
+        None => code.into(),
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
+        if status == StatusCode::CONFLICT {
+            // Cloudflare's clients try a conflict again, which changes nothing here.
+            response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="postern""#));
         }
@@ -82,12 +207,13 @@ impl IntoResponse for Refusal {
 }
 
 /// A reply as it is sent: a refusal gets its body, anything else stays as it is.
-pub(super) fn rendered(mut response: Response, request_id: &str) -> Response {
+pub(super) fn rendered(mut response: Response, request_id: &str, language: Language) -> Response {
     let refusal = response.extensions().get::<Refusal>().cloned();
     let Some(refusal) = refusal.or_else(|| refused_by_the_router(&response)) else {
         return response;
     };
-    let body = serde_json::to_vec(&ErrorEnvelope::new(&refusal.error, request_id)).unwrap_or_default();
+    let (status, body) = refusal.in_language(language, request_id);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     *response.body_mut() = body.into();
     response

@@ -1,12 +1,13 @@
-//! Which program answers, and under which paths.
+//! Which program answers, under which paths, and what its own ones take.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
-use crate::dialect::openziti;
+use crate::dialect::{native, openziti};
 
 /// Which API is asked.
 #[derive(Clone, Copy, Debug)]
@@ -42,4 +43,9 @@ pub(super) async fn show(api: Api) -> Response {
     let api_versions = BTreeMap::from([(name, BTreeMap::from([("v1", Base { path })]))]);
     let version = concat!("v", env!("CARGO_PKG_VERSION"));
     Json(openziti::detail(Version { api_versions, version })).into_response()
+}
+
+/// The native API in OpenAPI.
+pub(super) async fn describe() -> Response {
+    ([(CONTENT_TYPE, "application/json")], native::document()).into_response()
 }

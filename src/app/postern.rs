@@ -11,9 +11,11 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::{self, Environment, Findings, NameFrom, Settings, Store as StoreKind};
 use crate::enforce::Enforcer;
 use crate::policy::subject::SubjectKind;
+use crate::provider;
 use crate::proxy::{Gate, GateOptions};
-use crate::store::{Store, StoreError};
+use crate::store::{SealError, Sealer, Store, StoreError};
 use crate::telemetry::{Metrics, MetricsError};
+use crate::tls::client::{ClientConfigError, outgoing_config};
 use crate::tls::{self, CredentialFactory, EnrolmentRule, ReloadableVerifier};
 
 use super::observers::{HandshakeMetrics, StoreMetrics};
@@ -31,6 +33,8 @@ pub struct Postern {
     trust: Arc<TrustFiles>,
     credentials: CredentialFactory,
     policy: Arc<PolicyFolder>,
+    sealer: Arc<Sealer>,
+    providers: reqwest::Client,
 }
 
 /// Why nothing was started.
@@ -56,6 +60,15 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The key that encrypts secrets in the store cannot be used.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The client that asks posture providers cannot be made.
+    #[error("cloudflare.ca_files: {0}")]
+    ProviderTrust(#[from] ClientConfigError),
+    /// The HTTP client that asks posture providers cannot be made.
+    #[error(transparent)]
+    ProviderClient(#[from] provider::ClientError),
     /// The metrics cannot be registered.
     #[error("metrics: {0}")]
     Metrics(#[from] MetricsError),
@@ -99,6 +112,8 @@ impl Postern {
         let trust = TrustFiles::load(&settings, Arc::clone(&clock), metrics.clone())?;
         let enrolment = enrolment_rule(&settings, &trust, &clock);
         let store = open_store(&settings, &clock, &metrics)?;
+        let sealer = Arc::new(sealer(&settings)?);
+        let providers = provider::http_client(outgoing_config(&settings.cloudflare.ca_files)?)?;
         let enforcer = Enforcer::new(clock, metrics, store.clone());
         let restored = enforcer.restore()?;
         tracing::info!(
@@ -112,7 +127,8 @@ impl Postern {
         let policy = PolicyFolder::new(&settings.policy_directory, defaults, Arc::clone(&enforcer));
         policy.load().map_err(StartError::Policy)?;
         let credentials = CredentialFactory::new(Arc::clone(trust.clients()), &settings.identity.subjects, enrolment);
-        Ok(Postern { config_file: None, settings: Arc::new(settings), enforcer, store, trust, credentials, policy })
+        let settings = Arc::new(settings);
+        Ok(Postern { config_file: None, settings, enforcer, store, trust, credentials, policy, sealer, providers })
     }
 
     /// The file it was configured by, if there is one.
@@ -143,6 +159,16 @@ impl Postern {
     /// The policy folder.
     pub fn policy(&self) -> &Arc<PolicyFolder> {
         &self.policy
+    }
+
+    /// What encrypts the secrets in the store.
+    pub fn sealer(&self) -> &Arc<Sealer> {
+        &self.sealer
+    }
+
+    /// The client that asks posture providers.
+    pub fn providers(&self) -> &reqwest::Client {
+        &self.providers
     }
 
     /// How certificates become credentials.
@@ -232,6 +258,14 @@ fn open_store(settings: &Settings, clock: &SharedClock, metrics: &Metrics) -> Re
             }
             Ok(store)
         }
+    }
+}
+
+/// A store that forgets needs no key that outlives it.
+fn sealer(settings: &Settings) -> Result<Sealer, SealError> {
+    match settings.data.store {
+        StoreKind::Memory => Sealer::ephemeral(),
+        StoreKind::Redb => Sealer::load_or_create(&settings.data.secrets_key_file),
     }
 }
 

@@ -10,9 +10,10 @@ use pingora::services::background::BackgroundService;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{Admin, Client, Listener, Ops, Readiness, Security, credentials};
+use crate::api::{Admin, Client, Cloudflare, Listener, Ops, Readiness, Security, credentials};
 use crate::config::watch::{Change, Timing, Watched, Watcher};
 use crate::policy::subject::SubjectKind;
+use crate::provider::Connectors;
 use crate::tls::{self, CredentialFactory, HandshakeInspector, ReloadableResolver, ReloadableVerifier};
 
 use super::postern::{Postern, StartError};
@@ -82,10 +83,21 @@ impl SideListeners {
             access: Arc::new(postern.settings().admin.clone()),
             status: Arc::clone(postern.policy().status()),
             reloader: Arc::clone(postern.policy()) as _,
+            cloudflare: Cloudflare {
+                settings: postern.settings().cloudflare.clone(),
+                sealer: Arc::clone(postern.sealer()),
+                providers: postern.providers().clone(),
+            },
         };
         serve(admin.0, routes.router(), admin.1);
         serve(ops, Ops { enforcer: Arc::clone(enforcer), readiness }.router(), Security::Plain);
         tasks.spawn(watch(postern.clone(), stop.clone()));
+        let connectors = Connectors {
+            enforcer: Arc::clone(enforcer),
+            sealer: Arc::clone(postern.sealer()),
+            client: postern.providers().clone(),
+        };
+        tasks.spawn(connectors.run(stop.clone()));
         tasks.close();
         tasks.wait().await;
     }

@@ -1,4 +1,5 @@
 //! The public languages of posture: wire types to and from the domain, loss-free.
 
 pub mod cloudflare;
+pub mod native;
 pub mod openziti;

@@ -21,8 +21,10 @@ use crate::store::{Store, StoreError, Table};
 use crate::telemetry::Metrics;
 
 use super::connection::{Connection, Enrollment, Resolved};
+use super::connections::ConnectionStates;
 use super::device::Device;
 use super::failures;
+use super::objects::{Change, merged};
 use super::published::Published;
 
 /// What is in force: policy, devices, failures. Shared by every listener of a gateway.
@@ -30,20 +32,23 @@ use super::published::Published;
 pub struct Enforcer {
     clock: SharedClock,
     metrics: Metrics,
-    store: Store,
+    pub(super) store: Store,
     published: ArcSwap<Published>,
     /// Private to this file: a guard of this map must never be held across an await or a second call.
     devices: DashMap<IdentityId, Arc<Device>>,
-    sources: Mutex<Sources>,
+    pub(super) sources: Mutex<Sources>,
+    /// Held while an object made through the API changes, so that changes follow each other.
+    pub(super) changing: tokio::sync::Mutex<()>,
     generations: watch::Sender<u64>,
+    connections: ConnectionStates,
 }
 
 /// Where the objects of the next snapshot come from.
-#[derive(Debug, Default)]
-struct Sources {
-    generation: u64,
-    files: Objects,
-    stored: Objects,
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources {
+    pub(super) generation: u64,
+    pub(super) files: Objects,
+    pub(super) stored: Objects,
 }
 
 /// Why a posture report was not taken in. The earlier posture stays.
@@ -81,7 +86,9 @@ impl Enforcer {
             published: ArcSwap::new(published),
             devices: DashMap::new(),
             sources: Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
             generations: watch::channel(0).0,
+            connections: ConnectionStates::default(),
         })
     }
 
@@ -104,6 +111,11 @@ impl Enforcer {
     pub fn device(&self, identity: &IdentityId) -> Option<Arc<Device>> {
         self.devices.get(identity).map(|device| Arc::clone(&device))
     }
+
+    /// The device of an identity of the policy in force, made if nothing was known of it; `None` for nobody's.
+    pub fn device_of_known(&self, identity: &IdentityId) -> Option<Arc<Device>> {
+        self.published().snapshot().find_identity(identity).map(|_| self.device_of(identity))
+    }
 }
 
 /// Policy.
@@ -117,26 +129,29 @@ impl Enforcer {
     ///
     /// Returns the new snapshot's generation. On error nothing changes: the snapshot in force stays.
     pub fn publish_files(&self, files: Objects) -> Result<u64, Vec<CompileError>> {
-        self.republish(|sources| sources.files = files)
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = sources.generation.saturating_add(1);
+        let changed = Sources { generation, files, stored: sources.stored.clone() };
+        let snapshot = compile(merged(&changed), generation)?;
+        *sources = changed;
+        self.publish(snapshot);
+        Ok(generation)
     }
 
-    /// Compiles the sources as changed by `change` and swaps the result in, or leaves everything as it was.
-    fn republish(&self, change: impl FnOnce(&mut Sources)) -> Result<u64, Vec<CompileError>> {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = Sources {
-            generation: sources.generation.saturating_add(1),
-            files: sources.files.clone(),
-            stored: sources.stored.clone(),
-        };
-        change(&mut changed);
-        let snapshot = compile(merged(&changed), changed.generation)?;
-        *sources = changed;
-        self.metrics.snapshot_generation.set(i64::try_from(sources.generation).unwrap_or(i64::MAX));
+    /// Swaps a snapshot in and tells of it. Call it while holding the sources it was compiled from.
+    pub(super) fn publish(&self, snapshot: Snapshot) {
+        let generation = snapshot.generation();
+        self.metrics.snapshot_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
         self.metrics.snapshot_identities.set(i64::try_from(snapshot.objects().identities.len()).unwrap_or(i64::MAX));
         self.forget_departed(&snapshot);
+        self.connections.forget_departed(&snapshot);
         self.published.store(Published::new(snapshot, &self.metrics));
-        self.generations.send_replace(sources.generation);
-        Ok(sources.generation)
+        self.generations.send_replace(generation);
+    }
+
+    /// How the connections to posture providers fare.
+    pub fn connections(&self) -> &ConnectionStates {
+        &self.connections
     }
 
     /// Lets go of devices whose identity left the policy, once there are many; their posture stays in the store.
@@ -147,16 +162,6 @@ impl Enforcer {
         }
         self.metrics.devices.set(i64::try_from(self.devices.len()).unwrap_or(i64::MAX));
     }
-}
-
-/// Files win over what was made through the API: an operator who writes an object down means it.
-fn merged(sources: &Sources) -> Objects {
-    let mut objects = sources.stored.clone();
-    objects.identities.extend(sources.files.identities.clone());
-    objects.services.extend(sources.files.services.clone());
-    objects.policies.extend(sources.files.policies.clone());
-    objects.checks.extend(sources.files.checks.clone());
-    objects
 }
 
 /// Decisions.
@@ -345,26 +350,18 @@ impl Enforcer {
             disabled: false,
             meta: Meta { created_at: now, updated_at: now, tags: serde_json::Map::new(), origin: Origin::Enrolled },
         });
-        let key = format!("identity/{}", identity.id);
-        let stored = self.store.put(Table::Objects, &key, &*identity).await;
-        if let Err(error) = stored {
-            tracing::error!(%error, identity = %identity.id, "identity not enrolled: it could not be stored");
-            return Err(DenialReason::UnknownIdentity);
+        let turn = self.turn().await;
+        if self.published().snapshot().find_identity(&identity.id).is_some() {
+            // Another connection of the same device was first.
+            return Ok(());
         }
-        let published = self.republish(|sources| {
-            sources.stored.identities.insert(identity.id.clone(), Arc::clone(&identity));
-        });
-        match published {
+        match self.change(&turn, Change::PutIdentity(Arc::clone(&identity))).await {
             Ok(generation) => {
                 tracing::info!(identity = %identity.id, name = %identity.name, generation, "identity enrolled");
                 Ok(())
             }
-            Err(errors) => {
-                let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                tracing::error!(identity = %identity.id, ?errors, "identity not enrolled");
-                if let Err(error) = self.store.delete_later(Table::Objects, &key) {
-                    tracing::warn!(%error, "a refused enrolment could not be removed from the store");
-                }
+            Err(error) => {
+                tracing::error!(%error, identity = %identity.id, "identity not enrolled");
                 Err(DenialReason::UnknownIdentity)
             }
         }
@@ -388,13 +385,10 @@ impl Enforcer {
             restored.failures += ring.len();
             self.device_of(&identity).restore_failures(ring);
         }
-        let identities = self.store.load_prefixed::<Identity>(Table::Objects, "identity/")?;
-        skipped.extend(identities.skipped);
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, identity) in identities.records {
-            sources.stored.identities.insert(identity.id.clone(), Arc::new(identity));
-            restored.objects += 1;
-        }
+        let (objects, count, unreadable) = self.stored_objects()?;
+        skipped.extend(unreadable);
+        restored.objects = count;
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).stored = objects;
         restored.unreadable = skipped.len();
         for error in skipped {
             tracing::error!(%error, "a stored record cannot be read and is left out");

@@ -4,12 +4,16 @@
 //! verdicts, the connections, and the failure history. Everything above asks it; nothing above keeps an answer.
 
 pub mod connection;
+pub mod connections;
 pub mod device;
 pub mod enforcer;
 mod failures;
+pub mod objects;
 pub mod published;
 
 pub use connection::{Connection, Credential, Enrollment};
+pub use connections::ConnectionStates;
 pub use device::Device;
 pub use enforcer::{Enforcer, ReportRefused, Restored};
+pub use objects::{Change, ChangeRefused, Turn};
 pub use published::Published;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::objects::Meta;
+use crate::clock::Timestamp;
 use crate::id::ConnectionId;
 use crate::secret::Sealed;
 
@@ -74,4 +75,24 @@ impl Integration {
     pub fn secret_context(id: &ConnectionId, member: &str) -> String {
         format!("integration/{id}/{member}")
     }
+}
+
+/// How a connection to a provider fares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionState {
+    /// When the provider last answered as it should.
+    pub last_success_at: Option<Timestamp>,
+    /// What went wrong since, if anything did.
+    pub last_error: Option<ConnectionError>,
+}
+
+/// What went wrong with a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionError {
+    /// When.
+    pub at: Timestamp,
+    /// The stable code.
+    pub code: &'static str,
+    /// In words, without secrets.
+    pub message: Arc<str>,
 }

@@ -1,12 +1,14 @@
 //! Findings about a policy that compiles but probably does not mean what it says.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::limits;
-use crate::posture::check::Predicate;
+use crate::posture::check::{Check, Predicate};
 use crate::posture::version::Trap;
 
+use super::compile::name_holders;
+use super::expression::Expression;
 use super::objects::{Origin, PolicyType};
 use super::roles::Role;
 use super::snapshot::{CheckSlot, CompiledPolicy, PolicyIndex, ServiceIndex, Snapshot};
@@ -74,6 +76,38 @@ pub enum Suspicion {
         /// What it really means.
         trap: Trap,
     },
+    /// A check that refers to nothing.
+    #[error("it refers to {what} `{reference}`, which does not exist, so it never passes")]
+    DanglingReference {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its id.
+        reference: Arc<str>,
+    },
+    /// A policy names a check by a name that several checks have.
+    #[error("`@{name}` could mean {count} checks; it means the one with id `{meant}`, which has had the name longest")]
+    AmbiguousName {
+        /// The name.
+        name: Arc<str>,
+        /// How many checks have it.
+        count: usize,
+        /// The id of the one that is meant.
+        meant: Arc<str>,
+    },
+    /// An exclusion that a device passes by telling nothing.
+    #[error(
+        "its exclusion of check `{check}` lets in devices for which that check has no result; require another answer of \
+         the same source beside it"
+    )]
+    ExclusionOfUnknown {
+        /// The check's name.
+        check: Arc<str>,
+    },
+    /// A check that is meant for no device at all.
+    #[error(
+        "it is meant for no kind of device: its `match` and its operating system do not meet, so it never has a result"
+    )]
+    MeantForNobody,
     /// There was more to look at than is looked at.
     #[error("there is more to look at than is looked at in one pass; the list of findings is incomplete")]
     Incomplete,
@@ -85,6 +119,10 @@ pub fn lint(snapshot: &Snapshot) -> Vec<Finding> {
     linter.dangling();
     linter.unreachable();
     linter.version_ranges();
+    linter.checks_for_nobody();
+    linter.checks_without_objects();
+    linter.ambiguous_names();
+    linter.exclusions();
     linter.bypasses();
     linter.finish()
 }
@@ -207,6 +245,83 @@ impl Linter<'_> {
         }
     }
 
+    fn checks_for_nobody(&mut self) {
+        for check in self.snapshot.objects().checks.values() {
+            if check.check.applies_to.is_some_and(|families| families.is_empty()) {
+                let (id, name) = (check.check.id.as_str(), &check.check.name);
+                self.find("posture check", id, name, &check.meta.origin, Suspicion::MeantForNobody);
+            }
+        }
+    }
+
+    /// Checks that refer to lists, certificates or connections that are not there.
+    fn checks_without_objects(&mut self) {
+        let objects = self.snapshot.objects();
+        for check in objects.checks.values() {
+            let predicate = &check.check.predicate;
+            let list = predicate.list().filter(|id| !objects.lists.contains_key(*id));
+            let signer = predicate.signing_certificate();
+            let signer = signer.filter(|id| !objects.signing_certificates.contains_key(*id));
+            let connection = predicate.connection().filter(|id| !objects.integrations.contains_key(*id));
+            let missing = [
+                ("list", list.map(|id| id.as_str())),
+                ("signing certificate", signer.map(|id| id.as_str())),
+                ("posture integration", connection.map(|id| id.as_str())),
+            ];
+            for (what, reference) in missing {
+                if let Some(reference) = reference {
+                    let suspicion = Suspicion::DanglingReference { what, reference: reference.into() };
+                    let (id, name) = (check.check.id.as_str(), &check.check.name);
+                    self.find("posture check", id, name, &check.meta.origin, suspicion);
+                }
+            }
+        }
+    }
+
+    /// Names of checks need not be unique, which only matters where a policy uses one.
+    fn ambiguous_names(&mut self) {
+        let objects = self.snapshot.objects();
+        let mut counts: HashMap<&str, usize> = HashMap::with_capacity(objects.checks.len());
+        for check in objects.checks.values() {
+            *counts.entry(&check.check.name).or_default() += 1;
+        }
+        if counts.values().all(|count| *count == 1) {
+            return;
+        }
+        let holders = name_holders(objects);
+        for policy in &self.snapshot.policies {
+            for name in check_references(policy) {
+                let count = counts.get(&*name).copied().unwrap_or(0);
+                let by_id = objects.checks.contains_key(&*name);
+                if let Some((_, holder)) = holders.get(&name).filter(|_| count > 1 && !by_id) {
+                    let meant = holder.check.id.as_str().into();
+                    self.find_in_policy(policy, Suspicion::AmbiguousName { name, count, meant });
+                }
+            }
+        }
+    }
+
+    /// Exclusions of which no required check makes sure that there is something to exclude by.
+    fn exclusions(&mut self) {
+        let snapshot = self.snapshot;
+        for policy in &snapshot.policies {
+            let Some(expression) = &policy.expression else { continue };
+            let known = |slot: &CheckSlot| match slot {
+                CheckSlot::Known(index) => snapshot.check(*index),
+                CheckSlot::Dangling(_) => None,
+            };
+            let (mut excluded, mut required) = (Vec::new(), policy.checks.iter().collect::<Vec<_>>());
+            collect_excluded(expression, false, &mut excluded);
+            collect_required(expression, &mut required);
+            for check in excluded.into_iter().filter_map(known) {
+                if !required.iter().filter_map(|slot| known(slot)).any(|other| vouches_for(other, check)) {
+                    let check = Arc::clone(&check.name);
+                    self.find_in_policy(policy, Suspicion::ExclusionOfUnknown { check });
+                }
+            }
+        }
+    }
+
     /// Unconditional policies beside conditional ones that lead to the same service, for an identity both select.
     fn bypasses(&mut self) {
         let snapshot = self.snapshot;
@@ -259,6 +374,74 @@ impl Linter<'_> {
         }
         Search::Nobody
     }
+}
+
+/// What a policy calls its checks, as written, without the `@`.
+fn check_references(policy: &CompiledPolicy) -> Vec<Arc<str>> {
+    let mut names: Vec<Arc<str>> = Vec::new();
+    for role in &policy.object.posture_check_roles {
+        if let Role::Entity(name) = role {
+            names.push(name.as_str().into());
+        }
+    }
+    if let Some(expression) = &policy.object.expression {
+        expression.visit(&mut |name| names.push(name.strip_prefix('@').unwrap_or(name).into()));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The checks that an expression excludes by.
+fn collect_excluded<'a>(expression: &'a Expression<CheckSlot>, inside: bool, found: &mut Vec<&'a CheckSlot>) {
+    match expression {
+        Expression::Check(slot) if inside => found.push(slot),
+        Expression::Check(_) => {}
+        Expression::All(parts) | Expression::Any(parts) => {
+            parts.iter().for_each(|part| collect_excluded(part, inside, found));
+        }
+        Expression::Not(part) => collect_excluded(part, inside, found),
+        Expression::Unless(part) => collect_excluded(part, true, found),
+    }
+}
+
+/// The checks that must pass for an expression to pass.
+fn collect_required<'a>(expression: &'a Expression<CheckSlot>, found: &mut Vec<&'a CheckSlot>) {
+    match expression {
+        Expression::Check(slot) => found.push(slot),
+        Expression::All(parts) => parts.iter().for_each(|part| collect_required(part, found)),
+        Expression::Any(parts) => {
+            if let [only] = parts.as_slice() {
+                collect_required(only, found);
+            }
+        }
+        Expression::Not(_) | Expression::Unless(_) => {}
+    }
+}
+
+/// Whether `required` cannot pass for a device for which `excluded` has no result: it asks the same source for the same, of no
+/// other devices, and does not content itself with older answers.
+fn vouches_for(required: &Check, excluded: &Check) -> bool {
+    let devices = match (required.applies_to, excluded.applies_to) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(required), Some(excluded)) => required.is_within(excluded),
+    };
+    let ages = excluded.max_age.is_none_or(|max| required.max_age.is_some_and(|age| age <= max));
+    let facts = match (&required.predicate, &excluded.predicate) {
+        (Predicate::Provider(one), Predicate::Provider(other)) => {
+            let asked = |member| one.criteria.iter().any(|criterion| criterion.member == member);
+            one.connection == other.connection && other.criteria.iter().all(|criterion| asked(criterion.member))
+        }
+        (Predicate::Listed(one), Predicate::Listed(other)) => one.name == other.name,
+        (Predicate::Disk(_), Predicate::Disk(_))
+        | (Predicate::Firewall(_), Predicate::Firewall(_))
+        | (Predicate::Antivirus(_), Predicate::Antivirus(_))
+        | (Predicate::Domain(_), Predicate::Domain(_))
+        | (Predicate::Mac(_), Predicate::Mac(_)) => true,
+        _ => required.id == excluded.id,
+    };
+    devices && ages && facts
 }
 
 enum Search {

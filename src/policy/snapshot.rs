@@ -243,6 +243,22 @@ impl Snapshot {
         u32::try_from(position).ok().map(CheckIndex)
     }
 
+    /// The policies that ask a check, however they came to select it.
+    pub fn policies_asking(&self, check: &CheckId) -> Vec<&ServicePolicy> {
+        let Some(index) = self.find_check(check) else {
+            return Vec::new();
+        };
+        let wanted = CheckSlot::Known(index);
+        let asks = |policy: &&CompiledPolicy| {
+            let mut asks = policy.checks.contains(&wanted);
+            if let Some(expression) = &policy.expression {
+                expression.visit(&mut |slot| asks |= *slot == wanted);
+            }
+            asks
+        };
+        self.policies.iter().filter(asks).map(|policy| &*policy.object).collect()
+    }
+
     /// The posture check object of an id.
     pub fn posture_check(&self, id: &CheckId) -> Option<&Arc<PostureCheck>> {
         self.objects.checks.get(id)

@@ -3,14 +3,14 @@
 //! Parsing and verifying a signature are pure functions of bytes. Nothing here decides whom the gateway believes in a
 //! handshake; that belongs to [`crate::tls`].
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate, X509Version};
 
 use crate::clock::Timestamp;
 use crate::limits;
@@ -68,26 +68,37 @@ pub enum CertificateProblem {
     /// Not an X.509 certificate.
     #[error("is not an X.509 certificate")]
     Unreadable,
-    /// Its basic constraints say that it signs nothing.
+    /// Its basic constraints do not say that it signs others.
     #[error("is not the certificate of a certificate authority")]
     NotAnAuthority,
 }
 
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
+
+/// What stands before, in and behind the one certificate of a PEM text.
+fn parts_of_pem(text: &str) -> Result<(&str, &str, &str), CertificateProblem> {
+    let (before, after) = text.split_once(BEGIN).ok_or(CertificateProblem::NotPem)?;
+    let (body, behind) = after.split_once(END).ok_or(CertificateProblem::NotPem)?;
+    if behind.contains(BEGIN) { Err(CertificateProblem::SeveralCertificates) } else { Ok((before, body, behind)) }
+}
+
 /// The DER of the one certificate in a PEM text. Other blocks, such as a private key, are passed over.
 fn der_of_pem(text: &str) -> Result<Der, CertificateProblem> {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    const END: &str = "-----END CERTIFICATE-----";
-    let (_, after) = text.split_once(BEGIN).ok_or(CertificateProblem::NotPem)?;
-    let (body, rest) = after.split_once(END).ok_or(CertificateProblem::NotPem)?;
-    if rest.contains(BEGIN) {
-        return Err(CertificateProblem::SeveralCertificates);
-    }
+    let (_, body, _) = parts_of_pem(text)?;
     let body: String = body.split_ascii_whitespace().collect();
     let bytes = STANDARD.decode(body.as_bytes()).map_err(|_| CertificateProblem::NotPem)?;
     if bytes.len() > limits::POSTURE_CERTIFICATE_BYTES_MAX {
         return Err(CertificateProblem::TooLong);
     }
     Ok(Der(bytes.into()))
+}
+
+/// The one certificate of a PEM text as it was written, and nothing else that was pasted with it, such as a private key.
+pub fn certificate_block(text: &str) -> Result<String, CertificateProblem> {
+    let (before, body, behind) = parts_of_pem(text)?;
+    let alone = before.trim().is_empty() && behind.trim().is_empty();
+    Ok(if alone { text.to_owned() } else { format!("{BEGIN}{body}{END}\n") })
 }
 
 /// A certificate that a device says it holds.
@@ -237,7 +248,7 @@ pub struct SignerDetails {
     pub subject: String,
     /// Who signed it, in words.
     pub issuer: String,
-    /// Its serial number in hex.
+    /// Its serial number in decimal.
     pub serial_number: String,
     /// The object identifier of its signature's algorithm.
     pub signature_algorithm: String,
@@ -252,9 +263,24 @@ impl Signer {
         let certificate = der.parse()?;
         match certificate.basic_constraints() {
             Ok(Some(constraints)) if !constraints.value.ca => Err(CertificateProblem::NotAnAuthority),
+            // Silence means no (RFC 5280, 4.2.1.9), save in the versions that could not say it.
+            Ok(None) if certificate.version() == X509Version::V3 => Err(CertificateProblem::NotAnAuthority),
             Ok(_) => Ok(Signer(der)),
             Err(_) => Err(CertificateProblem::Unreadable),
         }
+    }
+
+    /// The certificate alone in PEM.
+    pub fn to_pem(&self) -> String {
+        const LINE: usize = 64;
+        let encoded = STANDARD.encode(self.0.as_bytes());
+        let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+        for line in encoded.as_bytes().chunks(LINE) {
+            pem.push_str(&String::from_utf8_lossy(line));
+            pem.push('\n');
+        }
+        pem.push_str("-----END CERTIFICATE-----\n");
+        pem
     }
 
     /// What is shown of it.
@@ -263,7 +289,7 @@ impl Signer {
         Ok(SignerDetails {
             subject: certificate.subject().to_string(),
             issuer: certificate.issuer().to_string(),
-            serial_number: certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
+            serial_number: certificate.serial.to_string(),
             signature_algorithm: certificate.signature_algorithm.algorithm.to_id_string(),
             not_after: seconds(certificate.validity().not_after.timestamp()),
         })

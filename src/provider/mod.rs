@@ -7,9 +7,11 @@
 //! Credentials leave this room in one header of one request, to the address the operator gave. They are in no error, no
 //! log line and no `Debug`.
 
+mod connectors;
 pub mod custom;
 mod retry;
 
+pub use connectors::Connectors;
 pub use retry::Backoff;
 
 use crate::limits::PROVIDER_IDLE_TIME_MAX;

@@ -96,6 +96,7 @@ where
         if !judged.judge(&self.gate, session) {
             return Err(refused());
         }
+        judged.stand();
         if let Some(admitted) = judged.admitted() {
             self.inner.permitted(&admitted, inner);
         }

@@ -14,6 +14,7 @@ use pingora_proxy::{HttpProxy, http_proxy};
 use super::enforced::{Enforced, GatedProxy};
 use super::headers::{ConnectionClaims, ForwardedCertificate};
 use super::request_id::RequestId;
+use super::standing::StreamGate;
 use crate::config::{self, Network};
 use crate::decision::{DenialReason, Failure};
 use crate::enforce::{Connection, Enforcer};
@@ -76,7 +77,7 @@ impl Gate {
         self: &Arc<Self>,
         proxy: P,
         configuration: &Arc<ServerConf>,
-    ) -> ConnectionGate<HttpProxy<Enforced<P>>>
+    ) -> ConnectionGate<StreamGate<HttpProxy<Enforced<P>>>>
     where
         P: GatedProxy + Send + Sync + 'static,
         P::CTX: Send + Sync,
@@ -85,7 +86,7 @@ impl Gate {
         let mut h2_options = default_h2_options();
         h2_options.max_concurrent_streams(CLIENT_STREAMS_MAX);
         app.h2_options = Some(h2_options);
-        ConnectionGate { gate: Arc::clone(self), app: Arc::new(app) }
+        ConnectionGate { gate: Arc::clone(self), app: Arc::new(StreamGate::new(Arc::clone(self), app)) }
     }
 
     /// The enforcer that decides.
@@ -198,10 +199,10 @@ pub struct ConnectionGate<A> {
     app: Arc<A>,
 }
 
-impl<A> ConnectionGate<A> {
+impl<A> ConnectionGate<StreamGate<A>> {
     /// The application behind the gate, to set Pingora's own options; `None` once it serves.
     pub fn app_mut(&mut self) -> Option<&mut A> {
-        Arc::get_mut(&mut self.app)
+        Arc::get_mut(&mut Arc::get_mut(&mut self.app)?.app)
     }
 }
 

@@ -16,7 +16,8 @@ use super::headers::{self, Claims, X_REQUEST_ID};
 use super::hygiene::{self, Fault, Target};
 use super::refusal::{Refusal, UpstreamFault};
 use super::request_id::RequestId;
-use crate::clock::Stopwatch;
+use super::standing::Standing;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::decision::{Denial, DenialReason, FailedService, Failure, Permit, engine};
 use crate::enforce::{Connection, Published};
 use crate::policy::ServiceIndex;
@@ -86,6 +87,16 @@ impl Judged {
     pub(super) fn admitted(&self) -> Option<Admitted<'_>> {
         let connection = &self.connection.as_ref()?.connection;
         Some(Admitted { permit: self.permit()?, connection, request_id: &self.request_id })
+    }
+
+    /// Has a request that was let through for a while asked again when that while is over.
+    pub(super) fn stand(&self) {
+        if let (Some(permit), Some(connection)) = (self.permit(), &self.connection)
+            && permit.valid_until() != Timestamp::MAX
+        {
+            let (permit, connection) = (Arc::clone(permit), Arc::clone(connection));
+            Standing { request_id: self.request_id.clone(), connection, permit }.begin();
+        }
     }
 
     /// What the wrapped proxy kept from the request before on the same connection, until this one is judged.
@@ -371,7 +382,7 @@ struct Described<'a> {
 }
 
 /// Every check that stood in the way, as `name=reason`.
-fn checks(denial: &Denial) -> Option<String> {
+pub(super) fn checks(denial: &Denial) -> Option<String> {
     let failed = denial.policies.iter().flat_map(|policy| &policy.checks);
     let listed: Vec<_> = failed.map(|failed| format!("{}={}", failed.check.name, failed.verdict.code())).collect();
     (!listed.is_empty()).then(|| listed.join(" "))

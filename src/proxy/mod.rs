@@ -67,6 +67,7 @@ pub mod refusal;
 mod request_id;
 pub mod respond;
 mod router;
+mod standing;
 mod upstream;
 
 pub use enforced::{Admitted, Enforced, GatedProxy, RequestContext};
@@ -76,4 +77,5 @@ pub use listener::Listener;
 pub use refusal::{Refusal, UpstreamFault};
 pub use request_id::RequestId;
 pub use router::{Route, UpstreamRouter};
+pub use standing::StreamGate;
 pub use upstream::Pools;

@@ -22,8 +22,10 @@ pub struct Metrics {
     handshakes: IntCounterVec,
     refused_connections: IntCounterVec,
     refused_requests: IntCounterVec,
+    ended_requests: IntCounterVec,
     posture_reports: IntCounterVec,
     store_writes: IntCounterVec,
+    provider_polls: IntCounterVec,
     reloads: IntCounterVec,
     reload_seconds: HistogramVec,
     reload_successful: IntGaugeVec,
@@ -160,6 +162,11 @@ impl Metrics {
                 "Requests refused before any decision, by reason code.",
                 &["reason"],
             )?,
+            ended_requests: register.counters(
+                "postern_ended_requests_total",
+                "Requests under way that were cut because they were no longer allowed, by reason code.",
+                &["reason"],
+            )?,
             posture_reports: register.counters(
                 "postern_posture_reports_total",
                 "Posture reports received, by result (stored, invalid, too-large, too-many, unavailable).",
@@ -169,6 +176,11 @@ impl Metrics {
                 "postern_store_writes_total",
                 "Records handed to the store, by result (ok, failed, refused).",
                 &["result"],
+            )?,
+            provider_polls: register.counters(
+                "postern_provider_polls_total",
+                "Times a posture provider was asked, by provider and result (ok or error code).",
+                &["provider", "result"],
             )?,
             reloads: register.counters(
                 "postern_reloads_total",
@@ -284,6 +296,11 @@ impl Metrics {
         self.refused_requests.with_label_values(&[reason]).inc();
     }
 
+    /// Counts a request that was cut while it was under way.
+    pub fn request_ended(&self, reason: &str) {
+        self.ended_requests.with_label_values(&[reason]).inc();
+    }
+
     /// Counts a posture report.
     pub fn posture_report(&self, result: &str) {
         self.posture_reports.with_label_values(&[result]).inc();
@@ -292,6 +309,11 @@ impl Metrics {
     /// Counts records handed to the store.
     pub fn store_writes(&self, result: &str, count: u64) {
         self.store_writes.with_label_values(&[result]).inc_by(count);
+    }
+
+    /// Counts that a posture provider was asked.
+    pub fn provider_poll(&self, provider: &str, result: &str) {
+        self.provider_polls.with_label_values(&[provider, result]).inc();
     }
 
     /// Records a reload: what, how long it took, and at which Unix second when it succeeded.

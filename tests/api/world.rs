@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use postern::api::{
-    Admin, Bounds, Client as ClientApi, Credentials, Listener, Ops, Readiness, ReloadStatus, Reloader, Security,
-    credentials,
+    Admin, Bounds, Client as ClientApi, Cloudflare, Credentials, Listener, Ops, Readiness, ReloadStatus, Reloader,
+    Security, credentials,
 };
 use postern::clock::{Clock, ManualClock, SharedClock, Timestamp};
 use postern::config::{self, AdminCertificate, AdminRole, AdminToken, Findings};
@@ -17,9 +17,10 @@ use postern::policy::Subject;
 use postern::policy::objects::Objects;
 use postern::policy::roles::{Role, Semantic};
 use postern::policy::subject::SubjectKind;
-use postern::store::{Backend, MemoryBackend, Store};
+use postern::provider::http_client;
+use postern::store::{Backend, MemoryBackend, Sealer, Store};
 use postern::telemetry::Metrics;
-use postern::tls::client::{ClientCertificateFiles, client_config};
+use postern::tls::client::{ClientCertificateFiles, client_config, outgoing_config};
 use postern::tls::{
     CredentialFactory, EnrolmentRule, HandshakeInspector, ReloadableResolver, ReloadableVerifier, SilentObserver,
     TrustStore, install_crypto_provider, server_config,
@@ -40,6 +41,9 @@ pub(crate) const ADMIN_TOKEN: &str = "correct-horse-battery-staple";
 /// A token with the role `read-only`.
 pub(crate) const VIEWER_TOKEN: &str = "only-looking-around";
 
+/// The account that the gateway is for Cloudflare's clients.
+pub(crate) const ACCOUNT: &str = "699d98642c564d2e855e9661899b7252";
+
 /// What the listeners work on.
 pub(crate) struct World {
     pub(crate) ca: Authority,
@@ -52,6 +56,8 @@ pub(crate) struct World {
     pub(crate) trust: Arc<TrustStore>,
     /// Whether unknown certificates of the CA get an identity.
     pub(crate) enrols: bool,
+    /// Encrypts the secrets of integrations.
+    pub(crate) sealer: Arc<Sealer>,
     server: Issued,
 }
 
@@ -85,7 +91,8 @@ impl World {
         let server = ca.server("api", &[HOST]);
         let status = ReloadStatus::new();
         let next_load = Arc::new(Mutex::new(Ok(policy())));
-        World { ca, clock, enforcer, readiness: Readiness::new(), status, next_load, trust, enrols: false, server }
+        let (readiness, sealer) = (Readiness::new(), Arc::new(Sealer::ephemeral().unwrap()));
+        World { ca, clock, enforcer, readiness, status, next_load, trust, enrols: false, sealer, server }
     }
 
     /// With a policy in force: see [`policy`].
@@ -156,8 +163,22 @@ impl World {
             access: Arc::new(access()),
             status: Arc::clone(&self.status),
             reloader: Arc::new(reload),
+            cloudflare: self.cloudflare(),
         };
         self.serve(admin.router(), self.security(false), Bounds::default()).await
+    }
+
+    /// Cloudflare's API for one account, with providers that are tried by plain HTTP.
+    pub(crate) fn cloudflare(&self) -> Cloudflare {
+        Cloudflare {
+            settings: config::Cloudflare {
+                account_id: Some(ACCOUNT.into()),
+                test_integrations: true,
+                ca_files: Vec::new(),
+            },
+            sealer: Arc::clone(&self.sealer),
+            providers: http_client(outgoing_config(&[]).unwrap()).unwrap(),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

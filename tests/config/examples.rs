@@ -17,7 +17,7 @@ fn the_minimal_example_loads_without_a_word() {
     assert_eq!(settings.policy_directory, examples().join("policy"));
     assert_eq!(settings.data.directory, examples().join("data"));
     assert_eq!(settings.data.secrets_key_file, examples().join("data/secrets.key"));
-    assert_eq!(settings.cloudflare, Cloudflare { account_id: None, test_integrations: true });
+    assert_eq!(settings.cloudflare, Cloudflare { account_id: None, test_integrations: true, ca_files: vec![] });
     assert_eq!(settings.tls.client_ca_files, [examples().join("pki/client-ca.crt")]);
     let shared = &settings.tls.certificates;
     assert_eq!(&settings.listeners.admin.certificates, shared);

@@ -92,8 +92,8 @@ p.yaml:3:11: error: service_policies[0].type: `dial` is not one of Dial, Bind; d
 p.yaml:4:15: error: service_policies[0].semantic: `Any` is not one of AllOf, AnyOf
 p.yaml:5:22: error: service_policies[0].identity_roles[0]: `#all` must be the only entry of its list
 p.yaml:6:21: error: service_policies[0].service_roles[0]: role `web` must be `#attribute`, `@id`, `@name` or `#all`
-p.yaml:7:14: error: service_policies[0].require: expected exactly one of `all`, `any` and `not`
-p.yaml:11:32: error: service_policies[1].require.not.any[1]: expected exactly one of `all`, `any` and `not`
+p.yaml:7:14: error: service_policies[0].require: expected exactly one of `all`, `any` and `not`, or the lists of an Access policy
+p.yaml:11:32: error: service_policies[1].require.not.any[1]: expected exactly one of `all`, `any` and `not`, or the lists of an Access policy
 p.yaml:11:34: error: service_policies[1].require.not.any[1].nor: unknown key; did you mean `not`?
 p.yaml:11:44: error: service_policies[1].require.not.any[2]: `#x` is an attribute; an expression names single checks
 p.yaml:11:50: error: service_policies[1].require.not.any[3]: expected text, found a number; put it in quotes

@@ -111,6 +111,14 @@ fn schema_and_reader_refuse_the_same_mistakes() {
         "posture_checks: [{ name: a, type: OS }]",
         "posture_checks: [{ name: a, type: MFA, domains: [b] }]",
         "posture_checks: [{ name: a, type: OS, operating_systems: [macos] }]",
+        "posture_rules: [{ name: a }]",
+        "posture_rules: [{ name: a, type: uptycs, input: {} }]",
+        "posture_rules: [{ name: a, type: warp, inputs: {} }]",
+        "device_lists: [{ name: a, type: SERIAL }]",
+        "device_lists: [{ name: a, type: URL, items: [] }]",
+        "signing_certificates: [{ name: a }]",
+        "service_policies: [{ name: a, identity_roles: [], service_roles: [], require: { all: [a], include: [] } }]",
+        "service_policies: [{ name: a, identity_roles: [], service_roles: [], require: { include: [{ email: a }] } }]",
     ] {
         assert!(load_policy(&[("p.yaml", text)]).is_err(), "the reader accepts {text}");
         assert!(!validate(&policy, &yaml(text)).is_empty(), "the schema accepts {text}");
@@ -176,7 +184,7 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, problems: &mut V
     let size = value.as_object().map(|map| u64::try_from(map.len()).unwrap());
     for (keyword, rule) in rules {
         match keyword.as_str() {
-            "$schema" | "title" | "description" | "definitions" | "examples" | "format" | "then" => {}
+            "$schema" | "title" | "description" | "definitions" | "default" | "examples" | "format" | "then" => {}
             "type" => {
                 let types: Vec<&str> = match rule {
                     Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),

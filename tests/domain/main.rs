@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod cloudflare;
+mod cloudflare_objects;
 mod decision;
 mod devices;
 mod objects;

@@ -9,7 +9,9 @@ use pingora_proxy::HttpProxy;
 use postern::clock::ManualClock;
 use postern::enforce::Enforcer;
 use postern::policy::subject::SubjectKind;
-use postern::proxy::{ConnectionGate, Enforced, Gate, GateOptions, GatedProxy, Listener, Pools, UpstreamRouter};
+use postern::proxy::{
+    ConnectionGate, Enforced, Gate, GateOptions, GatedProxy, Listener, Pools, StreamGate, UpstreamRouter,
+};
 use postern::store::Store;
 use postern::telemetry::Metrics;
 use postern::tls::{
@@ -73,7 +75,7 @@ impl GatewayBuilder {
         self,
         proxy: P,
         pools: Arc<Pools>,
-        shape: impl FnOnce(&mut ConnectionGate<HttpProxy<Enforced<P>>>),
+        shape: impl FnOnce(&mut ConnectionGate<StreamGate<HttpProxy<Enforced<P>>>>),
     ) -> Gateway
     where
         P: GatedProxy + Send + Sync + 'static,

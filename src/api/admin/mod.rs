@@ -4,6 +4,7 @@ mod diagnostics;
 mod explain;
 mod objects;
 mod policy;
+mod providers;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 
 use crate::config;
 use crate::dialect::openziti::ErrorCode;
@@ -19,9 +20,10 @@ use crate::enforce::{Connection, Enforcer};
 use crate::limits;
 
 use super::access::Operator;
+use super::cloudflare::{self, Cloudflare};
 use super::edge::{self, Caller, Edge};
 use super::guessing::Guessing;
-use super::refusal;
+use super::refusal::{self, Language};
 use super::reload::{ReloadStatus, Reloader};
 use super::version::{self, Api};
 
@@ -37,6 +39,8 @@ pub struct Admin {
     pub status: Arc<ReloadStatus>,
     /// Loads again.
     pub reloader: Arc<dyn Reloader>,
+    /// What Cloudflare's API needs beside these.
+    pub cloudflare: Cloudflare,
 }
 
 /// Who may come in, and who tries to.
@@ -67,6 +71,7 @@ impl Admin {
         let guarded = Router::new()
             .nest("/edge/management/v1", management())
             .nest("/api/v1", native())
+            .nest(cloudflare::BASE, cloudflare::router(&self))
             .with_state(self)
             .fallback(refusal::unknown_path)
             .method_not_allowed_fallback(refusal::wrong_method)
@@ -97,12 +102,17 @@ fn native() -> Router<Admin> {
         .route("/policy", get(policy::show))
         .route("/explain", get(explain::explain))
         .route("/reload", post(policy::reload))
+        .route("/identities/{id}/posture/providers/{connection}", put(providers::write))
+        .route("/openapi.json", get(version::describe))
 }
 
 async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let now = guard.enforcer.clock().now();
     let operator = match request.extensions().get::<Arc<Connection>>() {
-        Some(connection) => Operator::of(&guard.access, &guard.guessing, request.headers(), connection, now),
+        Some(connection) => {
+            let language = Language::of_path(request.uri().path());
+            Operator::of(&guard.access, &guard.guessing, request.headers(), language, connection, now)
+        }
         None => Err(ErrorCode::Unauthorized.into()),
     };
     match operator {

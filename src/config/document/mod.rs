@@ -98,6 +98,24 @@ impl Document {
         matches!(self.value(Document::ROOT), Value::Null)
     }
 
+    /// The value that a JSON pointer leads to from `node`, or the nearest above it that is there.
+    pub(super) fn descend(&self, node: NodeId, pointer: &str) -> NodeId {
+        let mut place = node;
+        for step in pointer.split('/').skip(1) {
+            let step = step.replace("~1", "/").replace("~0", "~");
+            let next = match self.value(place) {
+                Value::Mapping(entries) => entries.iter().find(|entry| *entry.key == *step).map(|entry| entry.value),
+                Value::List(items) => step.parse().ok().and_then(|index: usize| items.get(index)).copied(),
+                _ => None,
+            };
+            match next {
+                Some(next) => place = next,
+                None => break,
+            }
+        }
+        place
+    }
+
     /// The file's path as it was given.
     pub(super) fn path(&self) -> &Arc<str> {
         &self.path

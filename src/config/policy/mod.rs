@@ -1,6 +1,6 @@
 //! The policy folder: identities, services, service policies and posture checks, as files an operator edits.
 //!
-//! A folder is read whole. Each file may hold any of the four lists; names, ids and certificate names are unique over all
+//! A folder is read whole. Each file may hold any of the seven lists; names, ids and certificate names are unique over all
 //! files. References from one object to another are not followed here: the compiler does that, and finds the place of a
 //! reference in [`ObjectPlaces`].
 
@@ -18,12 +18,15 @@ use super::settings::ServiceDefaults;
 use crate::policy::Objects;
 
 mod check;
+mod device_list;
 mod folder;
 mod identity;
 mod object;
 mod places;
+mod rule;
 mod service;
 mod service_policy;
+mod signing_certificate;
 
 pub use folder::Fingerprint;
 pub(super) use folder::Folder;
@@ -68,7 +71,7 @@ pub fn load(directory: &Path, defaults: &ServiceDefaults) -> Result<Loaded, Find
     Ok(Loaded { objects, places, fingerprint, warnings })
 }
 
-/// A policy file: any of four lists of objects. Names and ids are unique over all files of the folder.
+/// A policy file: any of seven lists of objects. Names and ids are unique over all files of the folder.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "Postern policy file")]
@@ -81,6 +84,12 @@ pub(super) struct RawPolicyFile {
     service_policies: Field<Vec<Field<service_policy::RawServicePolicy>>>,
     /// Questions about the posture of a device.
     posture_checks: Field<Vec<Field<check::RawCheck>>>,
+    /// Questions about the posture of a device, as Cloudflare's API takes them. Policies name them like posture checks.
+    posture_rules: Field<Vec<Field<rule::RawRule>>>,
+    /// What some devices are called, for rules that look in them.
+    device_lists: Field<Vec<Field<device_list::RawDeviceList>>>,
+    /// Certificates that sign those of devices, for rules about client certificates.
+    signing_certificates: Field<Vec<Field<signing_certificate::RawSigningCertificate>>>,
 }
 
 /// Objects read so far.
@@ -93,6 +102,8 @@ struct Reader<'d> {
     services: Register,
     policies: Register,
     checks: Register,
+    lists: Register,
+    signing_certificates: Register,
 }
 
 impl<'d> Reader<'d> {
@@ -106,6 +117,8 @@ impl<'d> Reader<'d> {
             services: Register::new("service"),
             policies: Register::new("service policy"),
             checks: Register::new("posture check"),
+            lists: Register::new("device list"),
+            signing_certificates: Register::new("signing certificate"),
         }
     }
 
@@ -151,6 +164,23 @@ impl<'d> Reader<'d> {
             if let Some(check) = check::read(source, &mut self.checks, check) {
                 let id = check.check.id.clone();
                 self.objects.checks.insert(id, Arc::new(check));
+            }
+        }
+        for rule in raw.posture_rules.items() {
+            if let Some(rule) = rule::read(source, &mut self.checks, rule) {
+                let id = rule.check.id.clone();
+                self.objects.checks.insert(id, Arc::new(rule));
+            }
+        }
+        for list in raw.device_lists.items() {
+            if let Some(list) = device_list::read(source, &mut self.lists, list) {
+                self.objects.lists.insert(list.id.clone(), Arc::new(list));
+            }
+        }
+        for certificate in raw.signing_certificates.items() {
+            let register = &mut self.signing_certificates;
+            if let Some(certificate) = signing_certificate::read(source, register, folder, certificate) {
+                self.objects.signing_certificates.insert(certificate.id.clone(), Arc::new(certificate));
             }
         }
     }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
+use serde_json::json;
 
 use super::object::{Register, RoleText, Source, Tags};
 use super::places::ObjectPlaces;
 use crate::config::document::{Field, Located, NodeId, OrMapping, Session};
 use crate::config::findings::excerpt;
 use crate::config::values::NameText;
+use crate::dialect::cloudflare::{AccessRule, access_expression};
 use crate::id::PolicyId;
 use crate::limits::NAME_BYTES_MAX;
 use crate::policy::expression::Expression;
@@ -45,13 +47,13 @@ pub(super) struct RawServicePolicy {
     tags: Field<Tags>,
 }
 
-/// The name of a check, or a mapping with `all`, `any` or `not`.
+/// The name of a check, or a mapping with `all`, `any` or `not`, or with the lists of a Cloudflare Access policy.
 type RawExpression = OrMapping<CheckReference, RawBranch>;
 
-/// Expressions combined. Exactly one of the keys.
+/// Expressions combined: exactly one of `all`, `any` and `not`, or the lists of an Access policy.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(rename = "RawExpression", extend("minProperties" = 1, "maxProperties" = 1))]
+#[schemars(rename = "RawExpression", extend("anyOf" = ways_to_combine()))]
 struct RawBranch {
     /// Every part must pass.
     all: Field<Vec<Field<RawExpression>>>,
@@ -59,6 +61,48 @@ struct RawBranch {
     any: Field<Vec<Field<RawExpression>>>,
     /// The part must fail. A part without a result stays without one.
     not: Field<Box<RawExpression>>,
+    /// Access: at least one of these entries must hold.
+    include: Field<Vec<Field<AccessEntry>>>,
+    /// Access: each of these entries must hold.
+    require: Field<Vec<Field<AccessEntry>>>,
+    /// Access: none of these entries may hold. One without a result does not exclude: `not` is stricter.
+    exclude: Field<Vec<Field<AccessEntry>>>,
+}
+
+/// An entry of one of Access's lists, read by the dialect that knows them.
+#[derive(Clone, Debug)]
+struct AccessEntry(AccessRule);
+
+impl<'de> Deserialize<'de> for AccessEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entry = serde_json::Value::deserialize(deserializer)?;
+        serde_json::from_value(entry).map(AccessEntry).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for AccessEntry {
+    fn inline_schema() -> bool {
+        AccessRule::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        AccessRule::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        AccessRule::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        AccessRule::json_schema(generator)
+    }
+}
+
+/// The schema's rule for which keys stand together.
+fn ways_to_combine() -> serde_json::Value {
+    let alone = |key: &str| json!({ "required": [key], "maxProperties": 1 });
+    let access = |key: &str| json!({ "required": [key], "properties": { "all": false, "any": false, "not": false } });
+    json!([alone("all"), alone("any"), alone("not"), access("include"), access("require")])
 }
 
 /// A check by `@id`, `@name` or bare name.
@@ -174,9 +218,13 @@ fn expression(
         OrMapping::Mapping(branch) => branch,
     };
     let given = [branch.all.is_given(), branch.any.is_given(), branch.not.is_given()];
-    if given.into_iter().filter(|given| *given).count() != 1 {
-        session.error(node, "expected exactly one of `all`, `any` and `not`");
+    let access = branch.include.is_given() || branch.require.is_given() || branch.exclude.is_given();
+    if given.into_iter().filter(|given| *given).count() != usize::from(!access) {
+        session.error(node, "expected exactly one of `all`, `any` and `not`, or the lists of an Access policy");
         return None;
+    }
+    if access {
+        return access_group(session, node, branch, references);
     }
     if branch.all.is_given() {
         return parts(session, branch.all, references).map(Expression::All);
@@ -187,6 +235,35 @@ fn expression(
     let part = branch.not.located()?;
     let inner = expression(session, part.node, *part.value, references)?;
     Some(Expression::Not(Box::new(inner)))
+}
+
+/// The lists of an Access policy.
+fn access_group(
+    session: &Session,
+    node: NodeId,
+    branch: RawBranch,
+    references: &mut Vec<(String, NodeId)>,
+) -> Option<Expression<Arc<str>>> {
+    let [include, require, exclude] = [branch.include, branch.require, branch.exclude].map(Field::items);
+    let lists = [&include, &require, &exclude];
+    for entry in lists.into_iter().flatten() {
+        if let AccessEntry(AccessRule::DevicePosture(posture)) = &entry.value {
+            references.push((posture.integration_uid.clone(), entry.node));
+        }
+    }
+    let [include, require, exclude] = [include, require, exclude]
+        .map(|entries| entries.into_iter().map(|entry| entry.value.0).collect::<Vec<AccessRule>>());
+    match access_expression(&include, &require, &exclude) {
+        Ok(Some(expression)) => Some(expression),
+        Ok(None) => {
+            session.error(node, "asks nothing of anybody; a policy that opens without checks has no `require`");
+            None
+        }
+        Err(invalid) => {
+            session.error(node, invalid.to_string());
+            None
+        }
+    }
 }
 
 /// The parts of `all` or `any`: every one of them, or nothing.

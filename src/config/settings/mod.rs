@@ -128,7 +128,7 @@ impl RawSettings {
         Some(Settings {
             policy_directory: resolve(folder, self.policy.or_default().directory, "policy"),
             data: self.data.or_default().check(folder),
-            cloudflare: self.cloudflare.or_default().check(),
+            cloudflare: self.cloudflare.or_default().check(folder),
             proxy: self.proxy.or_default().check(session),
             limits: self.limits.or_default().check(),
             log: self.log.or_default().check(),

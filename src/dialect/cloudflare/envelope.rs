@@ -19,6 +19,11 @@ impl Message {
     pub fn new(message: impl Into<String>) -> Self {
         Message { code: NOTE, message: message.into() }
     }
+
+    /// What it says.
+    pub fn text(&self) -> &str {
+        &self.message
+    }
 }
 
 /// A reply to something that was done.

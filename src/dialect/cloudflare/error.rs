@@ -99,6 +99,11 @@ struct Source {
 }
 
 impl ErrorItem {
+    /// What is wrong, in words.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The JSON pointer to what is wrong, if it is in the body.
     pub fn pointer(&self) -> Option<&str> {
         self.source.as_ref().map(|source| source.pointer.as_str())
@@ -176,7 +181,10 @@ mod tests {
         let codes: std::collections::HashSet<_> = ErrorCode::ALL.iter().map(|code| code.code()).collect();
         assert_eq!(codes.len(), ErrorCode::ALL.len());
         assert!(codes.iter().all(|code| *code >= 1000));
-        assert!(ErrorCode::ALL.iter().all(|code| code.status() >= 400), "a failure with status 200 is none to a client");
+        assert!(
+            ErrorCode::ALL.iter().all(|code| code.status() >= 400),
+            "a failure with status 200 is none to a client"
+        );
     }
 
     #[test]

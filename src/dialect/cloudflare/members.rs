@@ -60,12 +60,22 @@ impl<'a> Members<'a> {
     }
 
     pub(super) fn text(&self, name: &str) -> Result<Option<&'a str>, ApiError> {
-        self.get(name).map(|value| text(value).map_err(|reason| self.wrong(name, reason))).transpose()
+        self.text_within(name, limits::FACT_TEXT_BYTES_MAX)
+    }
+
+    /// A text with a bound of its own, in bytes.
+    pub(super) fn text_within(&self, name: &str, max: usize) -> Result<Option<&'a str>, ApiError> {
+        self.get(name).map(|value| text_within(value, max).map_err(|reason| self.wrong(name, reason))).transpose()
     }
 
     /// A text that must be there and must not be empty.
     pub(super) fn required_text(&self, name: &str) -> Result<&'a str, ApiError> {
-        match self.text(name)? {
+        self.required_text_within(name, limits::FACT_TEXT_BYTES_MAX)
+    }
+
+    /// As [`Members::required_text`], with a bound of its own, in bytes.
+    pub(super) fn required_text_within(&self, name: &str, max: usize) -> Result<&'a str, ApiError> {
+        match self.text_within(name, max)? {
             Some("") => Err(self.wrong(name, "must not be empty")),
             Some(text) => Ok(text),
             None => Err(self.missing(name)),
@@ -144,9 +154,13 @@ impl<'a> Members<'a> {
 }
 
 fn text(value: &Value) -> Result<&str, String> {
+    text_within(value, limits::FACT_TEXT_BYTES_MAX)
+}
+
+fn text_within(value: &Value, max: usize) -> Result<&str, String> {
     let text = value.as_str().ok_or("must be a string")?;
-    if text.len() > limits::FACT_TEXT_BYTES_MAX {
-        return Err(format!("is longer than {} bytes", limits::FACT_TEXT_BYTES_MAX));
+    if text.len() > max {
+        return Err(format!("is longer than {max} bytes"));
     }
     Ok(text)
 }

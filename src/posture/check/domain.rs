@@ -16,7 +16,7 @@ pub struct DomainRule {
     /// Accepted domains, as written. An empty one accepts a device that reports that it is joined to none.
     pub domains: Vec<String>,
     /// How they are compared with the reported one.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "DomainMatching::is_folded", default)]
     pub matching: DomainMatching,
 }
 
@@ -31,6 +31,12 @@ pub enum DomainMatching {
     Exact,
     /// Not at all: any domain will do, whatever is listed.
     Any,
+}
+
+impl DomainMatching {
+    fn is_folded(&self) -> bool {
+        *self == DomainMatching::Folded
+    }
 }
 
 impl DomainRule {

@@ -12,7 +12,7 @@ use super::certificate::Signer;
 use super::facts::{Fact, Posture};
 use super::outcome::{Assessment, FailReason, NoResultReason, Outcome};
 use super::platform::Families;
-use crate::id::{CertificateId, ListId};
+use crate::id::{CertificateId, ConnectionId, ListId};
 
 pub mod antivirus;
 pub mod certificate;
@@ -170,6 +170,14 @@ impl Predicate {
     pub fn list(&self) -> Option<&ListId> {
         match self {
             Predicate::Listed(rule) => Some(&rule.list),
+            _ => None,
+        }
+    }
+
+    /// The connection to a posture provider it asks, if it does.
+    pub fn connection(&self) -> Option<&ConnectionId> {
+        match self {
+            Predicate::Provider(rule) => Some(&rule.connection),
             _ => None,
         }
     }

@@ -1,0 +1,200 @@
+//! Cloudflare's REST API for posture rules and what they refer to, as its own SDKs speak it (`cloudflare.md` 3).
+//!
+//! What bodies and replies look like belongs to [`crate::dialect::cloudflare`]. Here is what a request does: one turn at a time,
+//! an object is checked against the policy in force, made durable, put into force and only then acknowledged.
+
+mod certificates;
+mod integrations;
+mod lists;
+mod rules;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::extract::{RawPathParams, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::access::Operator;
+use super::admin::Admin;
+use super::body::{self, BodyBounds};
+use super::refusal::Refusal;
+use crate::clock::Timestamp;
+use crate::config;
+use crate::dialect::cloudflare::{self, ApiError, ErrorCode, Message};
+use crate::enforce::{Change, ChangeRefused, Enforcer, Published, Turn};
+use crate::limits;
+use crate::policy::objects::{Meta, Origin, PostureCheck, ServicePolicy};
+use crate::store::Sealer;
+
+/// Where the API lies.
+pub(super) const BASE: &str = "/client/v4";
+
+/// What Cloudflare's API works with beside the enforcer.
+#[derive(Clone, Debug)]
+pub struct Cloudflare {
+    /// Which account this gateway is, and whether integrations are tried before they are saved.
+    pub settings: config::Cloudflare,
+    /// Encrypts the secrets of integrations.
+    pub sealer: Arc<Sealer>,
+    /// Reaches posture providers.
+    pub providers: reqwest::Client,
+}
+
+/// The routes under [`BASE`].
+pub(super) fn router(admin: &Admin) -> Router<Admin> {
+    let of_account = Router::new()
+        .route("/devices/posture", get(rules::list).post(rules::create))
+        // Before the rules, of which it would otherwise be one.
+        .route("/devices/posture/integration", get(integrations::list).post(integrations::create))
+        .route(
+            "/devices/posture/integration/{id}",
+            get(integrations::show).patch(integrations::edit).delete(integrations::delete),
+        )
+        .route("/devices/posture/{id}", get(rules::show).put(rules::replace).delete(rules::delete))
+        .route("/gateway/lists", get(lists::list).post(lists::create))
+        .route("/gateway/lists/{id}", get(lists::show).put(lists::replace).patch(lists::patch).delete(lists::delete))
+        .route("/gateway/lists/{id}/items", get(lists::items))
+        .route("/mtls_certificates", get(certificates::list).post(certificates::create))
+        .route("/mtls_certificates/{id}", get(certificates::show).delete(certificates::delete))
+        .route("/mtls_certificates/{id}/associations", get(certificates::associations))
+        .route_layer(from_fn_with_state(admin.clone(), own_account));
+    Router::new().nest("/accounts/{account_id}", of_account)
+}
+
+/// Lets only requests for this gateway's account through.
+async fn own_account(State(admin): State<Admin>, path: RawPathParams, request: Request, next: Next) -> Response {
+    let asked = path.iter().find(|(name, _)| *name == "account_id").map(|(_, value)| value.to_ascii_lowercase());
+    let well_formed = |account: &String| account.len() == 32 && account.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match (asked.filter(well_formed), &admin.cloudflare.settings.account_id) {
+        (None, _) => Refusal::from(ErrorCode::NoRoute).into_response(),
+        (Some(asked), Some(own)) if *asked != **own => Refusal::from(ErrorCode::WrongAccount).into_response(),
+        (Some(_), _) => next.run(request).await,
+    }
+}
+
+/// A new id, as Cloudflare makes them.
+fn new_id() -> String {
+    Uuid::new_v4().to_string()
+}
+
+/// The body of a request that writes, from somebody who may.
+async fn written(operator: &Operator, request: Request) -> Result<Bytes, Refusal> {
+    may_write(operator)?;
+    body::json(request, BodyBounds { bytes: limits::API_WRITE_BYTES_MAX, time: limits::API_BODY_TIME_MAX }).await
+}
+
+fn may_write(operator: &Operator) -> Result<(), Refusal> {
+    operator.must_be_admin().map_err(|_| ErrorCode::Forbidden.into())
+}
+
+/// Does work in a task of its own: a change that has begun comes to its end, whether or not the client waits for it.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::spawn(work).await.unwrap_or_else(|_| Err(ErrorCode::Internal.into()))
+}
+
+/// A reply to something that was done.
+fn done(result: impl Serialize, messages: Vec<Message>) -> Response {
+    Json(cloudflare::success(result, messages)).into_response()
+}
+
+/// A reply with a whole list, in the order in which its items were made.
+fn listed<T, S: Serialize>(mut items: Vec<(Timestamp, T)>, show: impl Fn(T) -> S) -> Response {
+    items.sort_by_key(|(created_at, _)| *created_at);
+    Json(cloudflare::list(items.into_iter().map(|(_, item)| show(item)).collect())).into_response()
+}
+
+/// What a deletion of a list, a certificate or a rule is answered with.
+#[derive(Serialize)]
+struct Deleted<'a> {
+    id: &'a str,
+}
+
+/// Makes a change and tells the log who made it.
+async fn change(
+    enforcer: &Enforcer,
+    turn: &Turn<'_>,
+    operator: &Operator,
+    what: &'static str,
+    id: &str,
+    change: Change,
+) -> Result<(), Refusal> {
+    match enforcer.change(turn, change).await {
+        Ok(generation) => {
+            tracing::info!(operator = &*operator.name, id, generation, "{what}");
+            Ok(())
+        }
+        Err(ChangeRefused::Unavailable(error)) => {
+            tracing::error!(%error, operator = &*operator.name, id, "not stored: {what}");
+            Err(Refusal::store_unavailable())
+        }
+        Err(refused @ ChangeRefused::Policy(_)) => {
+            Err(ApiError::because(ErrorCode::Invalid, refused.to_string()).into())
+        }
+    }
+}
+
+/// Refuses to change what is written in a file.
+fn must_not_be_from_a_file(meta: &Meta) -> Result<(), ApiError> {
+    match &meta.origin {
+        Origin::File { path, line } => {
+            let message = format!("{}: {path}, line {line}", ErrorCode::ReadOnly.message());
+            Err(ApiError::because(ErrorCode::ReadOnly, message))
+        }
+        Origin::Api | Origin::Enrolled => Ok(()),
+    }
+}
+
+/// Whether an object was made so shortly before `now` that the same creation again is a repetition.
+fn is_recent(meta: &Meta, now: Timestamp) -> bool {
+    meta.origin == Origin::Api && now.since(meta.created_at) < limits::API_REPLAY_WINDOW
+}
+
+/// Refuses to take a check away from policies, unless that is forced.
+fn must_not_be_asked(published: &Published, checks: &[&PostureCheck], forced: bool) -> Result<(), ApiError> {
+    if forced {
+        return Ok(());
+    }
+    let snapshot = published.snapshot();
+    let asked_by: Vec<&ServicePolicy> =
+        checks.iter().flat_map(|check| snapshot.policies_asking(&check.check.id)).collect();
+    if asked_by.is_empty() {
+        return Ok(());
+    }
+    let names = asked_by.iter().take(limits::IN_USE_NAMES_MAX).map(|policy| format!("`{}`", policy.name));
+    let names: Vec<String> = names.collect();
+    let message = format!(
+        "{} service {} it: {}; change them first, or add `?force=true`, after which those that name it stay shut",
+        asked_by.len(),
+        if asked_by.len() == 1 { "policy asks for" } else { "policies ask for" },
+        names.join(", ")
+    );
+    Err(ApiError::because(ErrorCode::InUse, message))
+}
+
+/// Refuses to take something away from the rules that refer to it.
+fn must_not_be_referred_to<'a>(
+    code: ErrorCode,
+    rules: impl Iterator<Item = &'a Arc<PostureCheck>>,
+    forced: bool,
+) -> Result<(), ApiError> {
+    let names: Vec<String> =
+        rules.take(limits::IN_USE_NAMES_MAX).map(|rule| format!("`{}`", rule.check.name)).collect();
+    if names.is_empty() || forced {
+        return Ok(());
+    }
+    let message = format!("posture rules refer to it: {}; change them first, or add `?force=true`", names.join(", "));
+    Err(ApiError::because(code, message))
+}
+
+/// Whether the query says `force=true`.
+fn is_forced(query: &[(String, String)]) -> bool {
+    query.iter().any(|(name, value)| name == "force" && value == "true")
+}

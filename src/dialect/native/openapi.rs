@@ -1,0 +1,113 @@
+//! The native API, described in OpenAPI 3.0 from the definitions the reader itself uses.
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::report::PostureReport;
+use crate::posture::provider::ProviderMember;
+
+/// The document, as its text.
+pub fn document() -> String {
+    let mut generator = SchemaSettings::openapi3().into_generator();
+    let report = generator.subschema_for::<PostureReport>();
+    let schemas: Map<String, Value> = generator.take_definitions(true);
+    let document = json!({
+        "openapi": "3.0.3",
+        "info": {
+            "title": "Postern",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "Apache-2.0" },
+            "description": "Postern's own endpoints; those of OpenZiti and Cloudflare are described by their makers.",
+        },
+        "paths": {
+            "/api/v1/posture": { "put": put_posture(&json!(report)) },
+            "/api/v1/identities/{id}/posture/providers/{connectionId}": { "put": put_provider() },
+            "/api/v1/policy": { "get": simple("The policy in force and how its last loads went", &["admin"]) },
+            "/api/v1/explain": { "get": explain() },
+            "/api/v1/reload": { "post": simple("Loads the policy files again", &["admin"]) },
+        },
+        "components": { "schemas": schemas, "securitySchemes": security_schemes() },
+    });
+    format!("{document:#}\n")
+}
+
+fn put_posture(report: &Value) -> Value {
+    json!({
+        "summary": "Reports what is known of the device",
+        "description": "On the client API. The report belongs to the identity of the certificate the connection was made with. \
+            OpenAPI 3.0 has no word for client certificates; one is needed. It is taken whole or not at all, and is durable and in force when the reply is sent.",
+        "tags": ["client"],
+        "security": [],
+        "requestBody": body(report),
+        "responses": {
+            "200": { "description": "The report is durable and in force" },
+            "400": { "description": "The report is refused; the reply names the member" },
+            "401": { "description": "The certificate belongs to nobody, or is not trusted" },
+            "413": { "description": "The report is too large" },
+            "429": { "description": "The device has too many reports under way" },
+            "503": { "description": "The report could not be made durable; what was known before stays" },
+        },
+    })
+}
+
+fn put_provider() -> Value {
+    let names: Vec<&str> = ProviderMember::ALL.iter().map(|member| member.as_str()).collect();
+    let values = json!({
+        "type": "object",
+        "description": format!(
+            "Values in Cloudflare's or the vendor's spelling: {}. Which ones count depends on the connection's provider; moments \
+             are RFC 3339, or ages in seconds under a name that ends in `_seconds`.",
+            names.join(", ")
+        ),
+        "additionalProperties": true,
+    });
+    json!({
+        "summary": "Writes what a posture provider says about a device",
+        "description": "On the admin API. The values take the place of those written before for the same connection.",
+        "tags": ["admin"],
+        "security": [{ "token": [] }],
+        "parameters": [parameter("id", "path", "The identity's id"), parameter("connectionId", "path", "The id of a posture integration")],
+        "requestBody": body(&values),
+        "responses": {
+            "200": { "description": "The values are durable and in force" },
+            "400": { "description": "The values are refused; the reply names the member" },
+            "404": { "description": "There is no such identity or connection" },
+            "503": { "description": "The values could not be made durable; what was known before stays" },
+        },
+    })
+}
+
+fn explain() -> Value {
+    let mut operation = simple("Why an identity may reach a service now, or why not", &["admin"]);
+    let parameters = [
+        parameter("identity", "query", "The identity's id or name"),
+        parameter("service", "query", "The service's id or name"),
+    ];
+    if let Some(operation) = operation.as_object_mut() {
+        operation.insert("parameters".to_owned(), json!(parameters));
+    }
+    operation
+}
+
+fn simple(summary: &str, tags: &[&str]) -> Value {
+    json!({
+        "summary": summary,
+        "tags": tags,
+        "security": [{ "token": [] }],
+        "responses": { "200": { "description": "Done" } },
+    })
+}
+
+fn body(schema: &Value) -> Value {
+    json!({ "required": true, "content": { "application/json": { "schema": schema } } })
+}
+
+fn parameter(name: &str, place: &str, description: &str) -> Value {
+    json!({ "name": name, "in": place, "required": true, "description": description, "schema": { "type": "string" } })
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "token": { "type": "http", "scheme": "bearer" },
+    })
+}

@@ -1,0 +1,16 @@
+//! Cloudflare's own SDK against the real binary: the admin listener speaks its language, or these fail.
+
+#![cfg(test)]
+
+#[expect(dead_code, reason = "shared with the system tests, which use more of it")]
+#[path = "../system/process.rs"]
+mod process;
+mod python;
+mod scripts;
+#[expect(unused_imports, reason = "the gateways here are processes")]
+#[path = "../support/mod.rs"]
+mod support;
+mod wire;
+#[expect(dead_code, reason = "shared with the system tests, which use more of it")]
+#[path = "../system/world.rs"]
+mod world;

@@ -186,12 +186,11 @@ fn every_example_passes_and_every_type_has_one() {
 fn a_rule_nobody_answers_has_no_result() {
     let context = context();
     let check = context.compiled(create(&json!({"name": "t", "type": "tanium"})).unwrap().object).unwrap();
-    for device in [json!({}), json!({"platform": "windows", "providers": {"": {"type": "tanium"}, "a": {}}})] {
-        let mut posture = device::posture(&device, &json!({}), &context).unwrap();
-        if let Some(inventory) = &mut posture.inventory {
-            inventory.providers.retain(|fact| !fact.value.connection.as_str().is_empty());
-        }
-        let outcome = answer(&check, &posture);
+    assert_eq!(check.predicate.connection(), None, "it must not be reported as one that names nothing");
+    for device in
+        [json!({}), json!({"platform": "windows", "providers": {"a": {"type": "tanium_s2s", "total_score": 1}}})]
+    {
+        let outcome = answer(&check, &device::posture(&device, &Value::Null, &context).unwrap());
         assert!(opens_nothing(outcome) && outcome.code() != "dangling-check", "{}", outcome.code());
     }
 }

@@ -105,6 +105,10 @@ pub const API_REPORTS_MAX: usize = 256;
 pub const API_REPORTS_PER_IDENTITY_MAX: usize = 8;
 /// How much of a body that is too large is read and thrown away, in bytes, so that its sender gets to see the reply.
 pub const API_DISCARDED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How much of what a handler left of a body is read and thrown away, in bytes.
+pub const API_REFUSED_BODY_BYTES_MAX: usize = 64 * 1024;
+/// How long such a rest is waited for.
+pub const API_REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(1);
 /// When a client may try again after the store could not take its report.
 pub const API_STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Longest request path shown in a log line, in bytes.

@@ -1,5 +1,8 @@
 //! Bodies of requests, read whole within their bounds.
 
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -7,7 +10,7 @@ use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
-use hyper::body::Body as _;
+use hyper::body::{Body as _, Frame, SizeHint};
 use tokio::time::timeout;
 
 use crate::dialect::openziti::ErrorCode;
@@ -35,6 +38,62 @@ pub(super) async fn json(request: Request, bounds: BodyBounds) -> Result<Bytes, 
     match timeout(bounds.time, whole(request.into_body(), bounds.bytes)).await {
         Ok(body) => body,
         Err(_) => Err(ErrorCode::RequestTimeout.into()),
+    }
+}
+
+/// A body that is lent to a handler, so that what the handler leaves of it can be read and thrown away: a connection with unread
+/// bytes is closed, under whatever request the client sends next.
+#[derive(Debug)]
+pub(super) struct Lent(Arc<Mutex<Body>>);
+
+/// What a handler left of a body.
+#[derive(Debug)]
+pub(super) struct Rest(Arc<Mutex<Body>>);
+
+/// Lends the body of a request to whoever handles it.
+pub(super) fn lend(request: Request) -> (Request, Rest) {
+    let (head, body) = request.into_parts();
+    let shared = Arc::new(Mutex::new(body));
+    let rest = Rest(Arc::clone(&shared));
+    (Request::from_parts(head, Body::new(Lent(shared))), rest)
+}
+
+impl hyper::body::Body for Lent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Pin::new(&mut *body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
+    }
+}
+
+impl Rest {
+    /// Reads and throws away what is left, up to a bound.
+    pub(super) async fn discard(self) {
+        let mut left = Lent(self.0);
+        if left.is_end_stream() {
+            return;
+        }
+        let mut room = limits::API_REFUSED_BODY_BYTES_MAX;
+        let read = async {
+            while let Some(Ok(frame)) = left.frame().await {
+                match room.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                    Some(left) => room = left,
+                    None => return,
+                }
+            }
+        };
+        // Whether all of it came in time or not, the reply is sent.
+        let _ = timeout(limits::API_REFUSED_BODY_TIME_MAX, read).await;
     }
 }
 

@@ -22,6 +22,7 @@ use crate::dialect::openziti::ErrorCode;
 use crate::enforce::Connection;
 use crate::limits;
 
+use super::body;
 use super::refusal::{self, Language, Refusal};
 
 /// What one listener's requests are surrounded with.
@@ -58,6 +59,7 @@ async fn surround(State(edge): State<Arc<Edge>>, mut request: Request, next: Nex
     let id = RequestId(unique_id(edge.clock.now()));
     request.extensions_mut().insert(id.clone());
     let seen = Seen::of(&request);
+    let (request, rest) = body::lend(request);
     let answer = if forged_by_a_page(&request) {
         cross_site().into_response()
     } else {
@@ -67,6 +69,7 @@ async fn surround(State(edge): State<Arc<Edge>>, mut request: Request, next: Nex
             Err(_) => Refusal::from(ErrorCode::Timeout).into_response(),
         }
     };
+    rest.discard().await;
     let mut response = refusal::rendered(answer, &id.0, Language::of_path(&seen.path));
     set_headers(&mut response, &id);
     log(&edge, &id, &seen, &response, started);

@@ -54,7 +54,9 @@ fn the_example_policy_loads_and_compiles() {
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     assert_eq!(loaded.objects.identities.len(), 3);
     assert_eq!(loaded.objects.services.len(), 2);
-    assert_eq!(loaded.objects.policies.len(), 2);
-    assert_eq!(loaded.objects.checks.len(), 6);
+    assert_eq!(loaded.objects.policies.len(), 3);
+    assert_eq!(loaded.objects.checks.len(), 9);
+    assert_eq!(loaded.objects.lists.len(), 1);
+    assert_eq!(loaded.objects.signing_certificates.len(), 1);
     postern::policy::compile::compile(loaded.objects, 1).unwrap();
 }

@@ -12,6 +12,7 @@ mod files;
 mod policy;
 #[cfg(test)]
 mod policy_refusals;
+mod policy_rules;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

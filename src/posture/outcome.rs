@@ -202,6 +202,8 @@ impl FailReason {
         match self {
             FailReason::FactMissing | FailReason::NoVolumesReported => Some(NoResultReason::NotReported),
             FailReason::FactUnreadable => Some(NoResultReason::Unreadable),
+            // That no client was heard of, or one of somebody else's, does not show that there is none.
+            FailReason::NoClientSession | FailReason::OtherOrganization => Some(NoResultReason::NotReported),
             FailReason::ListNotFound | FailReason::SignerNotFound => Some(NoResultReason::Dangling),
             FailReason::NoVolumesSelected => Some(NoResultReason::Unsatisfiable),
             _ => None,

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod cloudflare;
 mod cloudflare_objects;
 mod decision;
 mod devices;

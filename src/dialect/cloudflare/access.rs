@@ -66,8 +66,10 @@ pub enum InvalidAccess {
     Expression(#[from] InvalidExpression),
 }
 
-/// An expression over references to checks, or nothing when the part holds of everyone.
-type Part = Option<Expression<Arc<str>>>;
+/// An expression over references to checks.
+type Named = Expression<Arc<str>>;
+/// An expression, or nothing when the part holds of everyone.
+type Part = Option<Named>;
 
 /// The posture expression of an Access policy: any of `include`, all of `require`, and none of `exclude`. `None` asks nothing.
 ///
@@ -98,7 +100,7 @@ fn group(
         return Err(InvalidAccess::NobodyIncluded);
     }
     let required = parts(require, depth)?.into_iter().flatten();
-    let mut all: Vec<Expression<Arc<str>>> = any_of(include, depth)?.into_iter().chain(required).collect();
+    let mut all: Vec<Named> = any_of(include, depth)?.into_iter().chain(required).collect();
     if !exclude.is_empty() {
         let excluded = any_of(exclude, depth)?.ok_or(InvalidAccess::EveryoneExcluded)?;
         all.push(Expression::Unless(Box::new(excluded)));
@@ -112,7 +114,7 @@ fn parts(rules: &[AccessRule], depth: usize) -> Result<Vec<Part>, InvalidAccess>
 
 /// At least one of the entries; everyone when there are none, or one of them is everyone.
 fn any_of(rules: &[AccessRule], depth: usize) -> Result<Part, InvalidAccess> {
-    let parts: Option<Vec<Expression<Arc<str>>>> = parts(rules, depth)?.into_iter().collect();
+    let parts: Option<Vec<Named>> = parts(rules, depth)?.into_iter().collect();
     Ok(parts.and_then(|parts| joined(parts, Expression::Any)))
 }
 
@@ -129,7 +131,7 @@ fn part(rule: &AccessRule, depth: usize) -> Result<Part, InvalidAccess> {
 }
 
 /// Several parts joined, one as it is, none as nothing.
-fn joined(mut parts: Vec<Expression<Arc<str>>>, join: fn(Vec<Expression<Arc<str>>>) -> Expression<Arc<str>>) -> Part {
+fn joined(mut parts: Vec<Named>, join: fn(Vec<Named>) -> Named) -> Part {
     match parts.len() {
         0 | 1 => parts.pop(),
         _ => Some(join(parts)),

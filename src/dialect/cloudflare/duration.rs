@@ -125,7 +125,7 @@ mod tests {
         for text in ["36601d", "18446744073709551615d", "18446744073709551616s", "99999999999999999999999999999999h"] {
             assert_eq!(parse(text), Err(InvalidDuration::TooLong), "{text}");
         }
-        let most = format!("{}", "18446744073709551615d".repeat(3));
+        let most = "18446744073709551615d".repeat(3);
         assert_eq!(parse(&most), Err(InvalidDuration::TooLong));
         assert_eq!(parse("36600d"), Ok(limits::RULE_DURATION_MAX));
     }

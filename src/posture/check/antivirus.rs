@@ -30,11 +30,19 @@ impl AntivirusRule {
         let current_until = fact.value.iter().filter_map(|product| self.current_until(product)).max();
         match current_until.filter(|until| now < *until) {
             Some(until) => Assessment::until(Outcome::Pass, until.min(end)),
+            None if fact.value.iter().any(|product| self.is_of_unknown_age(product)) => {
+                Assessment::until(Outcome::NoResult(NoResultReason::NotReported), end)
+            }
             None if fact.value.iter().any(|product| product.on) => {
                 Assessment::until(Outcome::Fail(FailReason::AntivirusOutdated), end)
             }
             None => Assessment::until(Outcome::Fail(FailReason::AntivirusOff), end),
         }
+    }
+
+    /// Whether only the age of its signatures stands between a product and a pass, and nobody told it.
+    fn is_of_unknown_age(&self, product: &AntivirusProduct) -> bool {
+        self.update_window.is_some() && product.on && product.up_to_date && product.signatures_at.is_none()
     }
 
     /// The first moment at which a product that is on and up to date is too old; `None` for any other product.

@@ -135,6 +135,8 @@ struct Wanted {
     common_name: Option<String>,
     /// `None` when none is wanted.
     names: Option<Vec<String>>,
+    /// Whether further names are wanted that use variables nobody told.
+    untold_names: bool,
     until: Timestamp,
 }
 
@@ -172,7 +174,8 @@ impl CertificateRule {
         if names.as_ref().is_some_and(Vec::is_empty) {
             return None;
         }
-        Some(Wanted { common_name, names, until })
+        let untold_names = names.as_ref().is_some_and(|names| names.len() < self.names.len());
+        Some(Wanted { common_name, names, untold_names, until })
     }
 
     /// The answer for the certificate that comes closest.
@@ -187,6 +190,7 @@ impl CertificateRule {
     ) -> Assessment {
         let mut until = wanted.until.min(end);
         let mut closest = (0, FailReason::NoCertificate);
+        let mut untold = false;
         for certificate in &fact.value {
             let changes = [certificate.not_before, certificate.not_after.after(Duration::from_millis(1))];
             until = changes.into_iter().filter(|change| now < *change).fold(until, Timestamp::min);
@@ -195,11 +199,15 @@ impl CertificateRule {
                     let until = wanted.until.min(end).min(certificate.not_after.after(Duration::from_millis(1)));
                     return Assessment::until(Outcome::Pass, until);
                 }
-                Some(obstacle) if obstacle.0 > closest.0 => closest = obstacle,
-                Some(_) => {}
+                Some(obstacle) => {
+                    // With the names that cannot be told the certificate might be the wanted one.
+                    untold |= wanted.untold_names && obstacle.1 == FailReason::CertificateNameMismatch;
+                    closest = if obstacle.0 > closest.0 { obstacle } else { closest };
+                }
             }
         }
-        Assessment::until(Outcome::Fail(closest.1), until)
+        let missing = Outcome::NoResult(NoResultReason::NotReported);
+        Assessment::until(if untold { missing } else { Outcome::Fail(closest.1) }, until)
     }
 
     /// The first thing that is wrong with a certificate, and how far it came. The signature comes last, for it costs most.

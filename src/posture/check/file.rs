@@ -56,42 +56,49 @@ enum Place<'a> {
 
 impl FileRule {
     pub(super) fn assess(&self, posture: &Posture, max_age: Option<Duration>, now: Timestamp) -> Assessment {
-        match self.state {
-            FileState::Running => match self.find_process(posture) {
+        let (place, place_until) = self.current_place(posture, max_age, now);
+        let answer = match self.state {
+            FileState::Running => match self.process_at(&place, posture) {
                 Some(fact) => judged(fact, max_age, now, |process| self.judge_process(process)),
-                None => self.unseen(posture, max_age, now),
+                None => self.unseen(&place),
             },
-            FileState::Present | FileState::Absent => match (self.find_file(posture), &posture.inventory().files) {
+            FileState::Present | FileState::Absent => match (self.file_at(&place, posture), &posture.inventory().files)
+            {
                 (Some(file), Some(fact)) => judged(fact, max_age, now, |_| self.judge_file(file)),
-                _ => self.unseen(posture, max_age, now),
+                _ => self.unseen(&place),
             },
-        }
+        };
+        Assessment::until(answer.outcome, answer.valid_until.min(place_until))
     }
 
     /// What the device reported about the path.
     pub(super) fn find_file<'a>(&self, posture: &'a Posture) -> Option<&'a File> {
-        let files = &posture.inventory().files.as_ref()?.value;
-        let place = self.place(posture);
-        files.iter().rev().find(|file| self.leads_to(&file.path, &place))
+        self.file_at(&self.place(posture.inventory().environment.as_ref()), posture)
     }
 
     /// The newest report of a process that runs from the path.
     pub(super) fn find_process<'a>(&self, posture: &'a Posture) -> Option<&'a Fact<Process>> {
-        let place = self.place(posture);
-        posture.processes.iter().rev().find(|fact| self.leads_to(&fact.value.path, &place))
+        self.process_at(&self.place(posture.inventory().environment.as_ref()), posture)
+    }
+
+    fn file_at<'a>(&self, place: &Place<'_>, posture: &'a Posture) -> Option<&'a File> {
+        let files = &posture.inventory().files.as_ref()?.value;
+        files.iter().rev().find(|file| self.leads_to(&file.path, place))
+    }
+
+    fn process_at<'a>(&self, place: &Place<'_>, posture: &'a Posture) -> Option<&'a Fact<Process>> {
+        posture.processes.iter().rev().find(|fact| self.leads_to(&fact.value.path, place))
     }
 
     /// The answer when nothing was reported about the path. That alone never passes: a path that nobody looked for is not a
     /// path where nothing is. Only a variable that the device is known not to have leads nowhere for certain.
-    fn unseen(&self, posture: &Posture, max_age: Option<Duration>, now: Timestamp) -> Assessment {
-        match (self.place(posture), &posture.inventory().environment) {
-            (Place::Nowhere, Some(environment)) => judged(environment, max_age, now, |_| match self.state {
-                FileState::Present => Outcome::Fail(FailReason::FileAbsent),
-                FileState::Absent => Outcome::Pass,
-                FileState::Running => Outcome::Fail(FailReason::ProcessNotRunning),
-            }),
-            _ => Assessment::lasting(NOT_REPORTED),
-        }
+    fn unseen(&self, place: &Place<'_>) -> Assessment {
+        Assessment::lasting(match (place, self.state) {
+            (Place::Nowhere, FileState::Present) => Outcome::Fail(FailReason::FileAbsent),
+            (Place::Nowhere, FileState::Absent) => Outcome::Pass,
+            (Place::Nowhere, FileState::Running) => Outcome::Fail(FailReason::ProcessNotRunning),
+            (Place::Path(_) | Place::Unknown, _) => NOT_REPORTED,
+        })
     }
 
     fn judge_file(&self, file: &File) -> Outcome {
@@ -110,9 +117,8 @@ impl FileRule {
         if !process.running {
             return Outcome::Fail(FailReason::ProcessNotRunning);
         }
-        let digest = Some(process.hash.as_str()).filter(|hash| !hash.is_empty());
         both(
-            matches(self.sha256.as_deref(), digest, FailReason::ProcessHashMismatch),
+            matches(self.sha256.as_deref(), Some(&process.hash), FailReason::ProcessHashMismatch),
             self.judge_signer(&process.signer_fingerprints, FailReason::ProcessSignerMismatch),
         )
     }
@@ -147,11 +153,25 @@ impl FileRule {
         }
     }
 
-    fn place(&self, posture: &Posture) -> Place<'_> {
+    /// Where the path leads as far as the device's variables count, and how long they do.
+    fn current_place<'a>(
+        &'a self,
+        posture: &'a Posture,
+        max_age: Option<Duration>,
+        now: Timestamp,
+    ) -> (Place<'a>, Timestamp) {
+        let environment = posture.inventory().environment.as_ref();
+        match environment.and_then(|fact| fact.counts_until(max_age, now)) {
+            Some(end) => (self.place(environment), end),
+            None => (self.place(None), Timestamp::MAX),
+        }
+    }
+
+    fn place<'a>(&'a self, environment: Option<&'a Fact<BTreeMap<String, String>>>) -> Place<'a> {
         if variables(self.system, &self.path).next().is_none() {
             return Place::Path(Cow::Borrowed(&self.path));
         }
-        match &posture.inventory().environment {
+        match environment {
             None => Place::Unknown,
             Some(environment) => expand(self.system, &self.path, &environment.value)
                 .map_or(Place::Nowhere, |path| Place::Path(path.into())),
@@ -205,9 +225,9 @@ fn judged<T>(
     }
 }
 
-/// Whether a value is the wanted one, where one is wanted.
+/// Whether a value is the wanted one, where one is wanted. An empty one was not told.
 fn matches(wanted: Option<&str>, reported: Option<&str>, mismatch: FailReason) -> Outcome {
-    match (wanted, reported) {
+    match (wanted, reported.filter(|reported| !reported.is_empty())) {
         (None, _) => Outcome::Pass,
         (Some(_), None) => NOT_REPORTED,
         (Some(wanted), Some(reported)) if wanted.eq_ignore_ascii_case(reported) => Outcome::Pass,

@@ -174,10 +174,10 @@ impl Predicate {
         }
     }
 
-    /// The connection to a posture provider it asks, if it does.
+    /// The connection to a posture provider it asks, if it does. An empty id names none: nobody answers such a question.
     pub fn connection(&self) -> Option<&ConnectionId> {
         match self {
-            Predicate::Provider(rule) => Some(&rule.connection),
+            Predicate::Provider(rule) => Some(&rule.connection).filter(|connection| !connection.as_str().is_empty()),
             _ => None,
         }
     }

@@ -204,7 +204,8 @@ impl OsVersionRule {
 
 /// Whether a text is the wanted one, letter for letter, where one is wanted.
 fn exactly(wanted: Option<&str>, reported: Option<&str>) -> Outcome {
-    match (wanted, reported) {
+    // An empty text is what a device says that has nothing to say.
+    match (wanted, reported.filter(|reported| !reported.is_empty())) {
         (None, _) => Outcome::Pass,
         (Some(_), None) => NOT_REPORTED,
         (Some(wanted), Some(reported)) if wanted == reported => Outcome::Pass,

@@ -112,7 +112,8 @@ fn worse(one: Outcome, other: Outcome) -> Outcome {
 
 impl Criterion {
     fn assess(&self, values: &ProviderValues, now: Timestamp) -> Assessment {
-        let Some(value) = values.get(&self.member) else {
+        let told = |value: &&ProviderValue| !matches!(value, ProviderValue::Text(text) if text.is_empty());
+        let Some(value) = values.get(&self.member).filter(told) else {
             return Assessment::lasting(if self.optional { UNKNOWN } else { MISSING });
         };
         let holds = match (&self.wanted, value) {

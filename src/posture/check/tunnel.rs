@@ -29,9 +29,10 @@ impl TunnelRule {
             return Assessment::until(Outcome::Pass, until);
         }
         let Some(fact) = &posture.inventory().tunnel else {
-            return Assessment::lasting(match posture.checked_in_at {
-                Some(_) => Outcome::Fail(FailReason::NoClientSession),
-                None => Outcome::NoResult(NoResultReason::NotReported),
+            return Assessment::lasting(match (posture.checked_in_at, max_age) {
+                (None, _) => Outcome::NoResult(NoResultReason::NotReported),
+                (Some(_), Some(_)) => Outcome::NoResult(NoResultReason::Stale),
+                (Some(_), None) => Outcome::Fail(FailReason::NoClientSession),
             });
         };
         let Some(end) = fact.counts_until(max_age, now) else {

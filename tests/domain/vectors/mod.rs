@@ -3,7 +3,7 @@
 //! `cargo test --test domain vectors` runs the files of `tests/data/vectors/`, or of the folder named by `POSTERN_VECTORS`, prints
 //! each mismatch and ends with a line `N passed, M failed`. Which form a file has, its name says.
 
-mod cloudflare;
+pub(crate) mod cloudflare;
 mod mfa_timing;
 mod openziti;
 

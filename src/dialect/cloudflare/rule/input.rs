@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::super::duration;
-use super::super::envelope::Message;
 use super::super::error::ApiError;
 use super::super::members::Members;
+use super::super::notes::{Notes, excerpt};
 use super::kind::RuleType;
 use super::timing::Timing;
 use super::{certificate, device, listed, program, provider, system};
@@ -63,23 +63,19 @@ pub(super) fn read(kind: RuleType, input: &mut Input<'_>, timing: &Timing) -> Re
 /// The members of an input, and what was odd about them so far.
 pub(super) struct Input<'a> {
     pub(super) members: Members<'a>,
-    pub(super) warnings: Vec<Message>,
+    pub(super) notes: Notes,
 }
 
 impl<'a> Input<'a> {
-    pub(super) fn new(members: Members<'a>) -> Self {
-        Input { members, warnings: Vec::new() }
-    }
-
-    pub(super) fn warn(&mut self, message: impl Into<String>) {
-        self.warnings.push(Message::new(message));
+    pub(super) fn warn(&mut self, note: impl Into<String>) {
+        self.notes.add(note.into());
     }
 
     /// Points out members that no reader of this type looks at.
     pub(super) fn knows(&mut self, known: &[&str]) {
-        let unknown: Vec<&str> = self.members.names().filter(|name| !known.contains(name)).collect();
-        for name in unknown.into_iter().take(limits::RULE_ENTRIES_MAX) {
-            self.warn(format!("input.{name} is not known for this type; it is kept, and has no effect"));
+        for name in self.members.names().filter(|name| !known.contains(name)) {
+            self.notes
+                .add(format!("input.{} is not known for this type; it is kept, and has no effect", excerpt(name)));
         }
     }
 

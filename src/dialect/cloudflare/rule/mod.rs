@@ -22,9 +22,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::envelope::Message;
 use super::error::ApiError;
 use super::members::{self, Members};
+use super::notes::Notes;
 use super::written::Written;
 use crate::clock::Timestamp;
 use crate::id::CheckId;
@@ -80,15 +80,16 @@ pub fn read_rule(
         (None, InputNeed::Optional) => Members::of_body(&nothing),
         (None, InputNeed::Needed) => return Err(members.missing("input")),
     };
-    let mut input = Input::new(input);
+    let known_member = |name: &str| KEPT.contains(&name) || READ_ONLY.contains(&name);
+    let mut notes = Notes::default();
+    notes.ignored(&members, "a posture rule", known_member);
+    timing.note(kind, &mut notes);
+    let mut input = Input { members: input, notes };
     let Question { predicate, system } = input::read(kind, &mut input, &timing)?;
     let own_system = system.map(|system| Families::of(&[system]));
     let additions = Additions::read(&members, known)?;
-
-    let mut warnings = unknown_members(&members);
-    warnings.extend(timing.warning().filter(|_| kind.asked() == Asked::Agent));
-    warnings.append(&mut input.warnings);
-    warnings.extend(nowhere(kind, matched, own_system));
+    let mut notes = input.notes;
+    nowhere(kind, matched, own_system).into_iter().for_each(|note| notes.add(note));
     let check = Check {
         id,
         name,
@@ -100,7 +101,7 @@ pub fn read_rule(
     let as_written = Arc::new(as_written(body, &additions));
     let role_attributes = additions.role_attributes;
     let object = PostureCheck { check: Arc::new(check), role_attributes, meta, as_written: Some(as_written) };
-    Ok(Written { object, warnings })
+    Ok(Written { object, warnings: notes.into_messages() })
 }
 
 fn name(members: &Members<'_>) -> Result<Arc<str>, ApiError> {
@@ -123,24 +124,16 @@ fn applies_to(kind: RuleType, matched: Option<Families>, system: Option<Families
 }
 
 /// What to say about a rule whose platforms do not meet.
-fn nowhere(kind: RuleType, matched: Option<Families>, system: Option<Families>) -> Option<Message> {
-    let matched = matched?;
-    let supported = kind.platforms().and(matched);
+fn nowhere(kind: RuleType, matched: Option<Families>, system: Option<Families>) -> Option<String> {
+    let supported = kind.platforms().and(matched?);
     if supported.is_empty() {
-        return Some(Message::new(format!(
-            "match names no platform that a rule of type {} can be answered on: it never has a result",
-            kind.as_str()
-        )));
+        let kind = kind.as_str();
+        return Some(format!(
+            "match names no platform that a rule of type {kind} can be answered on: it never has a result"
+        ));
     }
     let apart = system.is_some_and(|system| supported.and(system).is_empty());
-    apart
-        .then(|| Message::new("match and input.operating_system name different platforms: the rule never has a result"))
-}
-
-fn unknown_members(members: &Members<'_>) -> Vec<Message> {
-    let unknown = members.names().filter(|name| !KEPT.contains(name) && !READ_ONLY.contains(name));
-    let note = |name| Message::new(format!("{name} is not a member of a posture rule and was ignored"));
-    unknown.take(limits::RULE_ENTRIES_MAX).map(note).collect()
+    apart.then(|| "match and input.operating_system name different platforms: the rule never has a result".to_owned())
 }
 
 /// What a rule has that Cloudflare's have not.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::super::source::source;
 use super::kind::RuleType;
 use super::listed;
 use crate::id::CheckId;
 use crate::policy::device_list::DeviceList;
-use crate::policy::objects::{Origin, PostureCheck};
+use crate::policy::objects::PostureCheck;
 use crate::posture::check::listed::DeviceName;
 use crate::posture::check::{Check, Predicate};
 
@@ -26,11 +27,8 @@ pub struct Rule<'a> {
 /// Shows a rule; `None` for a check of another language.
 pub fn rule(object: &PostureCheck) -> Option<Rule<'_>> {
     let written = object.as_written.as_deref()?;
-    let source = match &object.meta.origin {
-        Origin::File { path, line } => format!("file:{path}:{line}"),
-        Origin::Api | Origin::Enrolled => "api".to_owned(),
-    };
-    Some(Rule { id: object.check.id.as_str(), written, enabled: is_enabled(&object.check.predicate), source })
+    let enabled = is_enabled(&object.check.predicate);
+    Some(Rule { id: object.check.id.as_str(), written, enabled, source: source(&object.meta.origin) })
 }
 
 /// The old form of Kolide's rules, which asks for a number of issues and nothing else, is shown as disabled.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::super::duration;
-use super::super::envelope::Message;
 use super::super::error::ApiError;
 use super::super::members::Members;
+use super::super::notes::Notes;
+use super::kind::{Asked, RuleType};
 use crate::limits;
 use crate::posture::platform::{Families, Family};
 
@@ -47,13 +48,14 @@ impl Timing {
         self.expiration.unwrap_or(some_reports)
     }
 
-    /// What to say about an expiration that one late report is enough to reach.
-    pub(super) fn warning(&self) -> Option<Message> {
+    /// Notes an expiration that one late report is enough to reach. Of providers the schedule says nothing.
+    pub(super) fn note(&self, kind: RuleType, notes: &mut Notes) {
         let least = self.schedule.saturating_mul(EXPIRATION_SCHEDULES_MIN);
-        let short = self.expiration.is_some_and(|expiration| expiration < least);
-        short.then(|| {
-            Message::new("expiration is shorter than twice the schedule: a report that comes late leaves no result")
-        })
+        if kind.asked() == Asked::Agent && self.expiration.is_some_and(|expiration| expiration < least) {
+            notes.add(
+                "expiration is shorter than twice the schedule: a report that comes late leaves no result".to_owned(),
+            );
+        }
     }
 }
 

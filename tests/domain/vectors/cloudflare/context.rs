@@ -7,10 +7,13 @@ use std::time::Duration;
 use postern::clock::Timestamp;
 use postern::id::{CertificateId, ConnectionId, ListId};
 use postern::policy::Objects;
+use postern::policy::compile::compile;
 use postern::policy::device_list::{DeviceList, ListItem};
 use postern::policy::integration::{Integration, Provider};
+use postern::policy::objects::PostureCheck;
 use postern::policy::signing_certificate::SigningCertificate;
 use postern::posture::certificate::Signer;
+use postern::posture::check::Check;
 use postern::posture::check::listed::DeviceName;
 use serde_json::Value;
 
@@ -18,8 +21,8 @@ use super::certificates::Authorities;
 use super::text;
 use crate::objects::meta;
 
-pub(super) struct Context {
-    pub(super) now: Timestamp,
+pub(crate) struct Context {
+    pub(crate) now: Timestamp,
     /// The organisation whose clients are this gateway's, if the file names it.
     pub(super) organization: Option<String>,
     pub(super) authorities: Authorities,
@@ -27,7 +30,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(content: &Value, now: Timestamp) -> Self {
+    pub(crate) fn new(content: &Value, now: Timestamp) -> Self {
         let context = &content["context"];
         let authorities = Authorities::default();
         let mut objects = Objects::default();
@@ -54,8 +57,18 @@ impl Context {
         Context { now, organization, authorities, objects }
     }
 
-    pub(super) fn objects(&self) -> Objects {
+    pub(crate) fn objects(&self) -> Objects {
         self.objects.clone()
+    }
+
+    /// The rule's check as it is in a snapshot, with what it refers to in its place.
+    pub(crate) fn compiled(&self, rule: PostureCheck) -> Result<Arc<Check>, String> {
+        let id = rule.check.id.clone();
+        let mut objects = self.objects();
+        objects.checks.insert(id.clone(), rule.into());
+        let snapshot = compile(objects, 1).map_err(|errors| format!("{errors:?}"))?;
+        let check = snapshot.find_check(&id).and_then(|index| snapshot.check(index));
+        check.cloned().ok_or_else(|| "the check is lost".to_owned())
     }
 }
 

@@ -17,7 +17,7 @@ use super::{moment, providers, text};
 /// The posture of a device that told all this at `reported_at`.
 ///
 /// Facts alone are no check-in: they are taken in as if somebody else had written them down.
-pub(super) fn posture(device: &Value, rule: &Value, context: &Context) -> Result<Posture, String> {
+pub(crate) fn posture(device: &Value, rule: &Value, context: &Context) -> Result<Posture, String> {
     let reported_at = moment(&device["reported_at"]).unwrap_or(context.now);
     let mut seen = named(device);
     seen.extend(system(device));

@@ -2,15 +2,14 @@
 
 mod api;
 mod certificates;
-mod context;
-mod device;
+pub(crate) mod context;
+pub(crate) mod device;
 mod policies;
 mod providers;
 
 use postern::clock::Timestamp;
 use postern::dialect::cloudflare::{ErrorCode, create_rule};
 use postern::id::CheckId;
-use postern::policy::compile::compile;
 use postern::posture::Outcome;
 use serde_json::Value;
 
@@ -43,9 +42,8 @@ fn case(vector: &Value, answer: impl FnOnce(&Value) -> Result<String, String>) -
 
 /// `pass`, `fail` or `no_result`, and why. A rule whose input a creation refuses can pass nobody: that is a fail as well.
 fn judged(vector: &Value, context: &Context) -> Result<String, String> {
-    let id = CheckId::from("rule");
-    let written = match create_rule(vector["rule"].to_string().as_bytes(), id.clone(), context.now) {
-        Ok(written) => written,
+    let check = match create_rule(vector["rule"].to_string().as_bytes(), CheckId::from("rule"), context.now) {
+        Ok(written) => context.compiled(written.object)?,
         Err(error) => {
             let about_input =
                 error.items().iter().all(|item| item.pointer().is_some_and(|at| at.starts_with("/input")));
@@ -54,10 +52,6 @@ fn judged(vector: &Value, context: &Context) -> Result<String, String> {
             return if semantic { Ok(format!("fail ({refused})")) } else { Err(refused) };
         }
     };
-    let mut objects = context.objects();
-    objects.checks.insert(id.clone(), written.object.into());
-    let snapshot = compile(objects, 1).map_err(|errors| format!("{errors:?}"))?;
-    let check = snapshot.find_check(&id).and_then(|index| snapshot.check(index)).ok_or("the check is lost")?;
     let posture = device::posture(&vector["device"], &vector["rule"], context)?;
     let outcome = check.assess(&posture, context.now).outcome;
     Ok(match outcome {

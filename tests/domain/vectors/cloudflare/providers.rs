@@ -1,54 +1,31 @@
-//! What vendors say of a device, in their own spellings.
-
-use std::time::Duration;
+//! What vendors say of a device, read as the admin endpoint reads it.
 
 use postern::clock::Timestamp;
-use postern::posture::provider::{ProviderMember, ProviderValue, ProviderValues};
+use postern::dialect::cloudflare::read_provider_object;
+use postern::policy::integration::Provider;
+use postern::posture::provider::ProviderValues;
 use serde_json::Value;
 
 /// The values of one record; `None` when the provider has no record that can be used.
+///
+/// Members that cannot be read are left out, as the model of a device is neutral. A score that cannot be read leaves nothing.
 pub(super) fn values(said: &Value, now: Timestamp) -> Option<ProviderValues> {
-    let mut values = ProviderValues::new();
-    for (name, value) in said.as_object()? {
-        if let Some((member, value)) = member(&said["type"], name, value, now) {
-            values.insert(member, value);
+    let provider = Provider::ALL.iter().copied().find(|provider| said["type"] == provider.as_str())?;
+    let mut said = said.as_object()?.clone();
+    // CrowdStrike tells when a device was last seen only while it may still be seen.
+    if said.get("state").is_some_and(|state| state == "offline") {
+        said.retain(|name, _| !name.starts_with("last_seen"));
+    }
+    loop {
+        match read_provider_object(provider, &said, now) {
+            Ok(values) => return Some(values),
+            Err(error) => {
+                let member = error.items()[0].pointer()?.trim_start_matches('/').to_owned();
+                if member == "score" {
+                    return None;
+                }
+                said.remove(&member)?;
+            }
         }
     }
-    // A score out of its range says nothing, and neither does its record.
-    let score_in_range = match values.get(&ProviderMember::Score) {
-        Some(ProviderValue::Number(score)) => (0.0..=100.0).contains(score),
-        other => other.is_none(),
-    };
-    if values.get(&ProviderMember::State) == Some(&ProviderValue::Text("offline".into())) {
-        values.remove(&ProviderMember::LastSeen);
-    }
-    score_in_range.then_some(values)
-}
-
-fn member(provider: &Value, name: &str, value: &Value, now: Timestamp) -> Option<(ProviderMember, ProviderValue)> {
-    let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
-    let name = plain(name);
-    let (name, is_age) = name.strip_suffix("seconds").map_or((name.as_str(), false), |name| (name, true));
-    let name = if name == "compliancestate" { "compliancestatus" } else { name };
-    let member = ProviderMember::ALL.iter().copied().find(|member| plain(member.as_str()) == name)?;
-    let value = match (member, value) {
-        (ProviderMember::LastSeen | ProviderMember::EndpointLastSeen, value) if is_age => {
-            ProviderValue::Instant(now.before(Duration::from_millis((value.as_f64()? * 1000.0) as u64)))
-        }
-        (ProviderMember::LastSeen | ProviderMember::EndpointLastSeen, value) => {
-            ProviderValue::Instant(value.as_str()?.parse().ok()?)
-        }
-        (ProviderMember::ComplianceStatus, Value::String(status)) if provider == "workspace_one" => {
-            let known = ["compliant", "noncompliant"].contains(&status.to_ascii_lowercase().as_str());
-            ProviderValue::Text(if known { status.clone() } else { "unknown".to_owned() })
-        }
-        (ProviderMember::IssueCount | ProviderMember::Overall, Value::String(number)) => {
-            ProviderValue::Number(number.parse().ok()?)
-        }
-        (_, Value::String(text)) => ProviderValue::Text(text.clone()),
-        (_, Value::Bool(flag)) => ProviderValue::Flag(*flag),
-        (_, Value::Number(number)) => ProviderValue::Number(number.as_f64()?),
-        _ => return None,
-    };
-    Some((member, value))
 }

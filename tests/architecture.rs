@@ -235,6 +235,7 @@ fn the_readme_lists_every_code_rule_type_and_metric() {
         .split('"')
         .filter(|text| text.starts_with("postern_") && text.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
     let types = RuleType::ALL.iter().map(|kind| kind.as_str());
-    let missing: Vec<&str> = codes.chain(metrics).chain(types).filter(|name| !readme.contains(&format!("| `{name}` |"))).collect();
+    let missing: Vec<&str> =
+        codes.chain(metrics).chain(types).filter(|name| !readme.contains(&format!("| `{name}` |"))).collect();
     assert!(missing.is_empty(), "the README has no row for {missing:?}");
 }

@@ -1,7 +1,9 @@
 //! Who may use the admin API: bearer tokens, known by their digest, and client certificates, known by their names.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::extract::Request;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use ring::digest::{SHA256, digest};
@@ -9,8 +11,9 @@ use ring::digest::{SHA256, digest};
 use crate::clock::Timestamp;
 use crate::config::{Admin as Access, AdminRole};
 use crate::dialect::openziti::ErrorCode;
-use crate::enforce::Connection;
+use crate::enforce::{Author, Connection};
 
+use super::edge::RequestId;
 use super::guessing::{Digest, Guessing};
 use super::refusal::{Language, Refusal};
 
@@ -19,6 +22,25 @@ use super::refusal::{Language, Refusal};
 pub(super) struct Operator {
     pub(super) name: Arc<str>,
     pub(super) role: AdminRole,
+    pub(super) origin: Origin,
+}
+
+/// Where a request comes from, for the audit trail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    source_address: Option<SocketAddr>,
+    request_id: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// As the listener and the edge left it with the request.
+    pub(super) fn of(request: &Request) -> Self {
+        let extensions = request.extensions();
+        Origin {
+            source_address: extensions.get::<Arc<Connection>>().and_then(|connection| connection.peer()),
+            request_id: extensions.get::<RequestId>().map(|id| Arc::clone(&id.0)),
+        }
+    }
 }
 
 impl Operator {
@@ -46,6 +68,12 @@ impl Operator {
         })
     }
 
+    /// The operator as the audit trail names them.
+    pub(super) fn author(&self) -> Author {
+        let Origin { source_address, request_id } = self.origin.clone();
+        Author { name: Arc::clone(&self.name), source_address, request_id }
+    }
+
     /// Lets through only who may change something.
     pub(super) fn must_be_admin(&self) -> Result<(), Refusal> {
         match self.role {
@@ -69,7 +97,7 @@ fn by_token(access: &Access, presented: Presented<'_>) -> Option<Operator> {
         (Some(given), Some(own)) => given.eq_ignore_ascii_case(own.as_bytes()),
         (Some(given), None) => !given.is_empty(),
     });
-    found.map(|token| Operator { name: Arc::clone(&token.name), role: token.role })
+    found.map(|token| Operator { name: Arc::clone(&token.name), role: token.role, origin: Origin::default() })
 }
 
 fn by_certificate(access: &Access, connection: &Connection, now: Timestamp) -> Option<Operator> {
@@ -77,7 +105,7 @@ fn by_certificate(access: &Access, connection: &Connection, now: Timestamp) -> O
     credential.recheck(now).ok()?;
     let carried = credential.names();
     let known = access.client_certificates.iter().find(|known| carried.contains(&known.subject))?;
-    Some(Operator { name: known.subject.to_string().into(), role: known.role })
+    Some(Operator { name: known.subject.to_string().into(), role: known.role, origin: Origin::default() })
 }
 
 /// A token as it was sent, with the e-mail address that came with it where one must.

@@ -1,5 +1,6 @@
 //! The admin API: OpenZiti's read-only management endpoints, and Postern's own under `/api/v1`.
 
+mod audit;
 mod diagnostics;
 mod explain;
 mod objects;
@@ -19,7 +20,7 @@ use crate::dialect::openziti::ErrorCode;
 use crate::enforce::{Connection, Enforcer};
 use crate::limits;
 
-use super::access::Operator;
+use super::access::{Operator, Origin};
 use super::cloudflare::{self, Cloudflare};
 use super::edge::{self, Caller, Edge};
 use super::guessing::Guessing;
@@ -101,6 +102,7 @@ fn native() -> Router<Admin> {
     Router::new()
         .route("/policy", get(policy::show))
         .route("/explain", get(explain::explain))
+        .route("/audit", get(audit::list))
         .route("/reload", post(policy::reload))
         .route("/identities/{id}/posture/providers/{connection}", put(providers::write))
         .route("/openapi.json", get(version::describe))
@@ -116,7 +118,8 @@ async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next
         None => Err(ErrorCode::Unauthorized.into()),
     };
     match operator {
-        Ok(operator) => {
+        Ok(mut operator) => {
+            operator.origin = Origin::of(&request);
             let caller = Caller(Arc::clone(&operator.name));
             request.extensions_mut().insert(operator);
             let mut response = next.run(request).await;

@@ -126,7 +126,7 @@ async fn change(
     id: &str,
     change: Change,
 ) -> Result<(), Refusal> {
-    match enforcer.change(turn, change).await {
+    match enforcer.change(turn, change, &operator.author()).await {
         Ok(generation) => {
             tracing::info!(operator = &*operator.name, id, generation, "{what}");
             Ok(())

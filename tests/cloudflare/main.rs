@@ -1,0 +1,26 @@
+//! Cloudflare's posture language through the whole product: rules made over its API open and close services of the real
+//! binary.
+
+#![cfg(test)]
+
+#[expect(dead_code, reason = "shared with the system tests, which use more of it")]
+#[path = "../system/admin.rs"]
+mod admin;
+#[expect(dead_code, reason = "shared with the system tests, which use more of it")]
+#[path = "../system/client.rs"]
+mod client;
+mod operator;
+#[expect(dead_code, reason = "shared with the system tests, which use more of it")]
+#[path = "../system/posture.rs"]
+mod posture;
+#[expect(dead_code, reason = "shared with the system tests, which use more of it")]
+#[path = "../system/process.rs"]
+mod process;
+mod reporter;
+#[expect(unused_imports, reason = "the gateways here are processes")]
+#[path = "../support/mod.rs"]
+mod support;
+mod types;
+#[expect(dead_code, reason = "shared with the system tests, which use more of it")]
+#[path = "../system/world.rs"]
+mod world;

@@ -9,6 +9,7 @@ mod admin;
 #[expect(dead_code, reason = "shared with the system tests, which use more of it")]
 #[path = "../system/client.rs"]
 mod client;
+mod connector;
 mod operator;
 #[expect(dead_code, reason = "shared with the system tests, which use more of it")]
 #[path = "../system/posture.rs"]
@@ -16,7 +17,9 @@ mod posture;
 #[expect(dead_code, reason = "shared with the system tests, which use more of it")]
 #[path = "../system/process.rs"]
 mod process;
+mod provider;
 mod reporter;
+mod scene;
 #[expect(unused_imports, reason = "the gateways here are processes")]
 #[path = "../support/mod.rs"]
 mod support;

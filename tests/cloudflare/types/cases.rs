@@ -205,7 +205,7 @@ fn protection() -> Vec<Case> {
     let client = |kind| {
         let case = Case::of_device(kind, "Linux", json!({}), json!({}), json!({}));
         let case = Case { expiration: Some("2s"), ..case };
-        case.because("no-client-session", ("/presence/secs", json!(2)), ("/lastReport", json!("*")))
+        case.because("stale", ("/presence/secs", json!(2)), ("/lastReport", json!("*")))
     };
     let volumes = |encrypted: bool| json!({"volumes": [{"name": "C", "encrypted": true}, {"name": "D:", "encrypted": encrypted}]});
     let firewall = json!({"enabled": true, "operating_system": "windows"});

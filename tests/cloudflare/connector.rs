@@ -211,6 +211,12 @@ async fn a_change_starts_the_connector_again_and_a_deletion_stops_it() {
     let last = scene.provider.calls().len();
     scene.operator.ask("GET", &scene.integration).await.refused(StatusCode::NOT_FOUND, 6025);
 
+    // Nobody says any more what the score is; what was said once does not open for ever.
+    let response = scene.clients[0].get(APP, "/").await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let (_, checks) = scene.operator.newest_refusal("good").await;
+    assert_eq!(checks[0]["reasonCode"], "dangling-check", "{checks:?}");
+
     // A new one is asked in its place, and it alone.
     scene.provider.be(scores);
     let mut anew = scene.provider.integration(SECRET);

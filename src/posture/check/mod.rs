@@ -245,6 +245,7 @@ impl Check {
         &self,
         entries: impl FnOnce(&ListId) -> Option<listed::Entries>,
         signer: impl FnOnce(&CertificateId) -> Option<Signer>,
+        connected: impl FnOnce(&ConnectionId) -> bool,
     ) -> Option<Check> {
         let predicate = match &self.predicate {
             Predicate::Listed(rule) => {
@@ -252,6 +253,13 @@ impl Check {
             }
             Predicate::Certificate(rule) => {
                 Predicate::Certificate(certificate::CertificateRule { signer: signer(&rule.signed_by), ..rule.clone() })
+            }
+            // The empty id stands for providers that nobody can be connected to: they simply know no device.
+            Predicate::Provider(rule) if !rule.connection.as_str().is_empty() => {
+                Predicate::Provider(provider::ProviderRule {
+                    unconnected: !connected(&rule.connection),
+                    ..rule.clone()
+                })
             }
             _ => return None,
         };

@@ -10,6 +10,8 @@ mod admin;
 #[path = "../system/client.rs"]
 mod client;
 mod connector;
+mod meeting;
+mod native;
 mod operator;
 #[expect(dead_code, reason = "shared with the system tests, which use more of it")]
 #[path = "../system/posture.rs"]

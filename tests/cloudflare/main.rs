@@ -10,6 +10,7 @@ mod admin;
 #[path = "../system/client.rs"]
 mod client;
 mod connector;
+mod expiration;
 mod meeting;
 mod native;
 mod operator;

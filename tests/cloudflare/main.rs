@@ -6,10 +6,12 @@
 #[expect(dead_code, reason = "shared with the system tests, which use more of it")]
 #[path = "../system/admin.rs"]
 mod admin;
+mod changes;
 #[expect(dead_code, reason = "shared with the system tests, which use more of it")]
 #[path = "../system/client.rs"]
 mod client;
 mod connector;
+mod durability;
 mod expiration;
 mod meeting;
 mod native;
@@ -17,7 +19,6 @@ mod operator;
 #[expect(dead_code, reason = "shared with the system tests, which use more of it")]
 #[path = "../system/posture.rs"]
 mod posture;
-#[expect(dead_code, reason = "shared with the system tests, which use more of it")]
 #[path = "../system/process.rs"]
 mod process;
 mod provider;

@@ -94,7 +94,7 @@ impl Provider {
         let mut calls = self.shared.calls.subscribe();
         let found = |calls: &Vec<Call>| calls.iter().skip(seen).find(|call| wanted(call)).cloned();
         let call = timeout(PATIENCE, calls.wait_for(|calls| found(calls).is_some())).await;
-        let call = found(&*call.expect("the provider is asked").unwrap());
+        let call = found(&call.expect("the provider is asked").unwrap());
         call.unwrap()
     }
 

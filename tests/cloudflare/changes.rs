@@ -134,6 +134,8 @@ async fn a_rule_that_a_policy_asks_for_is_deleted_by_force_only() {
     assert!(told["checks"].to_string().contains("dangling-check"), "{told}");
     let (failure, _) = operator.newest_refusal("good").await;
     assert_eq!(failure["policyFailures"][0]["missingChecks"], json!([id]), "{failure}");
+    let dangling = operator.admin.policy().await["warnings"].to_string();
+    assert!(dangling.contains(&id), "what looks wrong now is told now: {dangling}");
     gateway.stop().await;
 }
 

@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "shared with the system tests, which use more of it")]
 #[path = "../system/admin.rs"]
 mod admin;
+mod certificates;
 mod changes;
 #[expect(dead_code, reason = "shared with the system tests, which use more of it")]
 #[path = "../system/client.rs"]

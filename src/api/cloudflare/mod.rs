@@ -171,7 +171,7 @@ fn must_not_be_asked(published: &Published, checks: &[&PostureCheck], forced: bo
     let names = asked_by.iter().take(limits::IN_USE_NAMES_MAX).map(|policy| format!("`{}`", policy.name));
     let names: Vec<String> = names.collect();
     let message = format!(
-        "{} service {} it: {}; change them first, or add `?force=true`, after which those that name it stay shut",
+        "{} service {} it: {}; change them first, or add `?force=true`, after which policies that name it stay shut and those that select it by attribute ask for less",
         asked_by.len(),
         if asked_by.len() == 1 { "policy asks for" } else { "policies ask for" },
         names.join(", ")

@@ -28,6 +28,7 @@ mod prompts;
 mod refusal;
 pub mod reload;
 mod version;
+mod writing;
 
 pub use admin::Admin;
 pub use client::Client;

@@ -146,12 +146,12 @@ impl Change {
     }
 
     /// What kind of object it changes.
-    pub(super) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         self.object_id().kind()
     }
 
     /// The id of the object it changes.
-    pub(super) fn id(&self) -> String {
+    pub fn id(&self) -> String {
         self.object_id().as_str().to_owned()
     }
 

@@ -69,7 +69,7 @@ async fn make(enforcer: &Enforcer, operator: &Operator, body: &Bytes) -> Result<
     }
     let object = Arc::new(object);
     let upload = Change::Put(Object::Certificate(Arc::clone(&object)));
-    change(enforcer, &turn, operator, "signing certificate uploaded", object.id.as_str(), upload).await?;
+    change(enforcer, &turn, operator, "signing certificate uploaded", upload).await?;
     Ok(done(cloudflare::certificate(&object), warnings))
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn delete(
             Arc::clone(known)
         };
         let deletion = Change::Delete(ObjectId::Certificate(known.id.clone()));
-        change(enforcer, &turn, &operator, "signing certificate deleted", &id, deletion).await?;
+        change(enforcer, &turn, &operator, "signing certificate deleted", deletion).await?;
         Ok(done(cloudflare::certificate(&known), Vec::new()))
     };
     to_its_end(work).await

@@ -78,7 +78,7 @@ async fn make(admin: &Admin, operator: &Operator, body: &Bytes) -> Result<Respon
     }
     let integration = Arc::new(sealed(&admin.cloudflare, draft)?);
     let creation = Change::Put(Object::Integration(Arc::clone(&integration)));
-    change(enforcer, &turn, operator, "posture integration made", integration.id.as_str(), creation).await?;
+    change(enforcer, &turn, operator, "posture integration made", creation).await?;
     Ok(done(shown(enforcer, &integration), warnings))
 }
 
@@ -107,7 +107,7 @@ async fn write_over(admin: &Admin, operator: &Operator, id: &str, body: &Bytes) 
     warnings.extend(tried);
     let integration = Arc::new(sealed(&admin.cloudflare, draft)?);
     let edit = Change::Put(Object::Integration(Arc::clone(&integration)));
-    change(enforcer, &turn, operator, "posture integration changed", id, edit).await?;
+    change(enforcer, &turn, operator, "posture integration changed", edit).await?;
     Ok(done(shown(enforcer, &integration), warnings))
 }
 
@@ -133,7 +133,7 @@ pub(super) async fn delete(
             must_not_be_referred_to(ErrorCode::IntegrationInUse, rules, is_forced(&query))?;
         }
         let deletion = Change::Delete(ObjectId::Integration(ConnectionId::from(id.as_str())));
-        change(enforcer, &turn, &operator, "posture integration deleted", &id, deletion).await?;
+        change(enforcer, &turn, &operator, "posture integration deleted", deletion).await?;
         Ok(done((), Vec::new()))
     };
     to_its_end(work).await

@@ -128,7 +128,7 @@ async fn put(
     warnings: Vec<Message>,
 ) -> Result<Response, Refusal> {
     let list = Arc::new(list);
-    change(enforcer, turn, operator, what, list.id.as_str(), Change::Put(Object::List(Arc::clone(&list)))).await?;
+    change(enforcer, turn, operator, what, Change::Put(Object::List(Arc::clone(&list)))).await?;
     Ok(done(cloudflare::gateway_list(&list, true), warnings))
 }
 
@@ -157,7 +157,7 @@ pub(super) async fn delete(
             must_not_be_asked(&published, &own.map(AsRef::as_ref).into_iter().collect::<Vec<_>>(), forced)?;
         }
         let deletion = Change::Delete(ObjectId::List(ListId::from(id.as_str())));
-        change(enforcer, &turn, &operator, "gateway list deleted", &id, deletion).await?;
+        change(enforcer, &turn, &operator, "gateway list deleted", deletion).await?;
         Ok(done(json!({}), Vec::new()))
     };
     to_its_end(work).await

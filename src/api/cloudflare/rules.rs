@@ -97,8 +97,7 @@ async fn put(
     warnings: Vec<cloudflare::Message>,
 ) -> Result<Response, Refusal> {
     let rule = Arc::new(rule);
-    change(enforcer, turn, operator, what, rule.check.id.as_str(), Change::Put(Object::Check(Arc::clone(&rule))))
-        .await?;
+    change(enforcer, turn, operator, what, Change::Put(Object::Check(Arc::clone(&rule)))).await?;
     Ok(done(cloudflare::rule(&rule), warnings))
 }
 
@@ -128,7 +127,7 @@ pub(super) async fn delete(
         };
         if exists {
             let deletion = Change::Delete(ObjectId::Check(CheckId::from(id.as_str())));
-            change(enforcer, &turn, &operator, "posture rule deleted", &id, deletion).await?;
+            change(enforcer, &turn, &operator, "posture rule deleted", deletion).await?;
         }
         Ok(done(Deleted { id: &id }, Vec::new()))
     };

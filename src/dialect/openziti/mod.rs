@@ -4,6 +4,7 @@
 //! domain's types are shown as structures that serialise to OpenZiti's JSON. Members of our own (`maxAge`, `remediation`,
 //! `versionReading`, `reasonCode`, …) are additions that OpenZiti's clients pass over; nothing they know changes its meaning.
 
+mod entity;
 mod envelope;
 mod error;
 mod failed_request;

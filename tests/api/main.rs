@@ -22,3 +22,4 @@ mod ops;
 mod prompts;
 mod reports;
 mod world;
+mod writes;

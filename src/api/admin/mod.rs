@@ -1,4 +1,4 @@
-//! The admin API: OpenZiti's read-only management endpoints, and Postern's own under `/api/v1`.
+//! The admin API: OpenZiti's management endpoints, and Postern's own under `/api/v1`.
 
 mod audit;
 mod diagnostics;
@@ -6,6 +6,7 @@ mod explain;
 mod objects;
 mod policy;
 mod providers;
+mod writes;
 
 use std::sync::Arc;
 
@@ -96,6 +97,7 @@ fn management() -> Router<Admin> {
         .route("/service-policies/{id}", get(objects::service_policy))
         .route("/posture-checks", get(objects::posture_checks))
         .route("/posture-checks/{id}", get(objects::posture_check))
+        .merge(writes::router())
 }
 
 fn native() -> Router<Admin> {

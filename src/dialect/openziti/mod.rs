@@ -17,6 +17,7 @@ mod posture_query;
 mod posture_response;
 mod service;
 mod service_policy;
+mod service_policy_body;
 
 pub use envelope::{Created, Detail, Links, List, created, detail, empty, list};
 pub use error::{ApiError, ErrorCode, ErrorEnvelope, FieldError};
@@ -33,6 +34,7 @@ pub use posture_response::{
 };
 pub use service::{ServiceDetail, service};
 pub use service_policy::{RoleNames, ServicePolicyDetail, service_policy};
+pub use service_policy_body::{create_service_policy, patch_service_policy, replace_service_policy};
 
 /// Fields that lists of one kind can be filtered by, as their `meta` tells.
 pub mod filterable {

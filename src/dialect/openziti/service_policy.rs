@@ -85,6 +85,23 @@ impl<'a> RoleNames<'a> {
     }
 }
 
+impl RoleNames<'_> {
+    /// Whether an identity has this id or name.
+    pub(super) fn know_identity(&self, written: &str) -> bool {
+        self.identities.find(written).is_some()
+    }
+
+    /// Whether a service has this id or name.
+    pub(super) fn know_service(&self, written: &str) -> bool {
+        self.services.find(written).is_some()
+    }
+
+    /// Whether a posture check has this id or name.
+    pub(super) fn know_check(&self, written: &str) -> bool {
+        self.checks.find(written).is_some()
+    }
+}
+
 /// Entities of one kind by id and, once a name is asked for, by name.
 #[derive(Debug)]
 struct Directory<'a, Id, T> {

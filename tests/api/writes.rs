@@ -1,0 +1,262 @@
+//! Posture checks and service policies made, changed and deleted as OpenZiti's clients do it.
+
+use std::sync::Arc;
+
+use postern::policy::objects::{Origin, PostureCheck};
+use postern::store::{Backend, MemoryBackend};
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::faulty::FaultyBackend;
+use crate::world::{ACCOUNT, ADMIN_TOKEN, Served, VIEWER_TOKEN, World, policy};
+
+struct Operator {
+    world: World,
+    api: Served,
+    http: Client,
+    token: &'static str,
+}
+
+impl Operator {
+    async fn new() -> Operator {
+        Operator::over(Arc::new(MemoryBackend::new())).await
+    }
+
+    async fn over(backend: Arc<dyn Backend>) -> Operator {
+        let world = World::over(backend);
+        world.enforcer.restore().unwrap();
+        world.enforcer.publish_files(policy()).unwrap();
+        let api = world.admin().await;
+        let http = world.http(&api, None);
+        Operator { world, api, http, token: ADMIN_TOKEN }
+    }
+
+    async fn send(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let request = self.http.request(method.parse().unwrap(), self.api.url(path)).bearer_auth(self.token);
+        let request = if body.is_null() { request } else { request.json(&body) };
+        let reply = request.send().await.unwrap();
+        (reply.status().as_u16(), reply.json().await.unwrap())
+    }
+
+    async fn management(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        self.send(method, &format!("/edge/management/v1{path}"), body).await
+    }
+
+    /// Makes an object and tells its id.
+    async fn make(&self, collection: &str, body: Value) -> String {
+        let (status, reply) = self.management("POST", collection, body).await;
+        assert_eq!(status, 201, "{reply}");
+        let id = reply["data"]["id"].as_str().unwrap().to_owned();
+        assert_eq!(reply["data"]["_links"]["self"]["href"], format!(".{collection}/{id}"));
+        id
+    }
+
+    async fn refused(&self, method: &str, path: &str, body: Value) -> (u16, String, String) {
+        let generation = self.generation();
+        let (status, reply) = self.management(method, path, body).await;
+        assert_eq!(self.generation(), generation, "a refused change is nowhere in force");
+        let text = |pointer: &str| reply.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        (status, text("/error/code"), text("/error/cause/field"))
+    }
+
+    fn generation(&self) -> u64 {
+        self.world.enforcer.published().snapshot().generation()
+    }
+
+    /// Whether the laptop may reach a service now.
+    async fn allowed(&self, service: &str) -> bool {
+        let (status, reply) =
+            self.send("GET", &format!("/api/v1/explain?identity=laptop&service={service}"), Value::Null).await;
+        assert_eq!(status, 200, "{reply}");
+        reply["data"]["allowed"].as_bool().unwrap_or_else(|| panic!("{reply}"))
+    }
+}
+
+fn bodies() -> [Value; 6] {
+    [
+        json!({"typeId": "OS", "name": "os", "operatingSystems": [{"type": "Linux", "versions": [">=6.0.0"]}]}),
+        json!({"typeId": "DOMAIN", "name": "domain", "domains": ["other.example"]}),
+        json!({"typeId": "MAC", "name": "mac", "macAddresses": ["00:11:22:33:44:55"]}),
+        json!({"typeId": "PROCESS", "name": "process", "process": {"osType": "Linux", "path": "/usr/bin/guard"}}),
+        json!({"typeId": "PROCESS_MULTI", "name": "multi", "semantic": "AnyOf",
+            "processes": [{"osType": "Linux", "path": "/usr/bin/guard"}]}),
+        json!({"typeId": "MFA", "name": "mfa", "timeoutSeconds": 600}),
+    ]
+}
+
+#[tokio::test]
+async fn every_type_is_made_read_replaced_patched_and_deleted() {
+    let operator = Operator::new().await;
+    for body in bodies() {
+        let id = operator.make("/posture-checks", body.clone()).await;
+        let path = format!("/posture-checks/{id}");
+        let (status, shown) = operator.management("GET", &path, Value::Null).await;
+        assert_eq!((status, &shown["data"]["typeId"], &shown["data"]["name"]), (200, &body["typeId"], &body["name"]));
+
+        let attributes = json!({"typeId": body["typeId"], "roleAttributes": ["b", "a"], "tags": {"team": "x"}});
+        assert_eq!(operator.management("PATCH", &path, attributes).await, (200, json!({"data": {}, "meta": {}})));
+        let (_, patched) = operator.management("GET", &path, Value::Null).await;
+        let told = |member: &str| patched["data"][member].clone();
+        assert_eq!(
+            (told("name"), told("roleAttributes"), told("tags")),
+            (body["name"].clone(), json!(["a", "b"]), json!({"team": "x"}))
+        );
+
+        let mut renamed = body.clone();
+        renamed["name"] = json!("renamed");
+        assert_eq!(operator.management("PUT", &path, renamed).await.0, 200);
+        let (_, replaced) = operator.management("GET", &path, Value::Null).await;
+        assert_eq!((&replaced["data"]["name"], &replaced["data"]["roleAttributes"]), (&json!("renamed"), &json!([])));
+
+        assert_eq!(operator.management("DELETE", &path, Value::Null).await, (200, json!({"data": {}, "meta": {}})));
+        assert_eq!(operator.management("GET", &path, Value::Null).await.0, 404);
+        assert_eq!(operator.refused("DELETE", &path, Value::Null).await.0, 404);
+    }
+}
+
+#[tokio::test]
+async fn the_gateway_follows_each_step_at_once() {
+    let operator = Operator::new().await;
+    assert!(operator.allowed("status").await, "by the policy from the files, which asks nothing");
+    assert!(!operator.allowed("wiki").await);
+
+    let open = json!({"name": "open", "type": "Dial", "semantic": "AnyOf", "identityRoles": ["#staff"], "serviceRoles": ["@wiki-id"]});
+    let id = operator.make("/service-policies", open.clone()).await;
+    assert!(operator.allowed("wiki").await);
+
+    let check = operator.make("/posture-checks", bodies()[1].clone()).await;
+    let path = format!("/service-policies/{id}");
+    let asking = json!({"postureCheckRoles": [format!("@{check}")]});
+    assert_eq!(operator.management("PATCH", &path, asking).await.0, 200);
+    assert!(!operator.allowed("wiki").await);
+    let (_, shown) = operator.management("GET", &path, Value::Null).await;
+    assert_eq!(shown["data"]["postureCheckRolesDisplay"], json!([{"role": format!("@{check}"), "name": "@domain"}]));
+    assert_eq!(shown["data"]["identityRoles"], json!(["#staff"]), "what PATCH does not name stays");
+
+    let (status, reply) = operator.management("DELETE", &format!("/posture-checks/{check}"), Value::Null).await;
+    assert_eq!((status, &reply["error"]["code"]), (409, &json!("CAN_NOT_DELETE_REFERENCED_ENTITY")));
+    assert_eq!(reply["error"]["cause"]["value"], id, "{reply}");
+    let forced = format!("/posture-checks/{check}?force=true");
+    assert_eq!(operator.management("DELETE", &forced, Value::Null).await.0, 200);
+    assert!(!operator.allowed("wiki").await, "a check that is gone fails closed");
+
+    assert_eq!(operator.management("PUT", &path, open).await.0, 200);
+    assert!(operator.allowed("wiki").await);
+    assert_eq!(operator.management("DELETE", &path, Value::Null).await.0, 200);
+    assert!(!operator.allowed("wiki").await);
+}
+
+#[tokio::test]
+async fn bad_bodies_are_refused_by_field() {
+    let operator = Operator::new().await;
+    let invalid = |field: &str| (400, "COULD_NOT_VALIDATE".to_owned(), field.to_owned());
+    let check = operator.make("/posture-checks", bodies()[1].clone()).await;
+    let path = format!("/posture-checks/{check}");
+    for (method, path, body, expected) in [
+        ("POST", "/posture-checks", json!({"typeId": "DOMAIN", "domains": ["a"]}), invalid("name")),
+        ("POST", "/posture-checks", bodies()[1].clone(), invalid("name")),
+        ("POST", "/posture-checks", json!({"name": "x"}), (400, "COULD_NOT_PARSE_BODY".into(), "typeId".into())),
+        ("PUT", &*path, bodies()[2].clone(), invalid("typeId")),
+        ("PATCH", &*path, json!({"typeId": "DOMAIN", "name": "joined to the company domain"}), invalid("name")),
+    ] {
+        assert_eq!(operator.refused(method, path, body.clone()).await, expected, "{method} {body}");
+    }
+    let valid = json!({"name": "p", "type": "Dial", "semantic": "AllOf"});
+    for (member, value, field) in [
+        ("name", json!("wiki-policy"), "name"),
+        ("name", json!(""), "name"),
+        ("type", json!("Invalid"), "type"),
+        ("type", Value::Null, "type"),
+        ("semantic", json!("OneOf"), "semantic"),
+        ("identityRoles", json!(["staff"]), "identityRoles[0]"),
+        ("identityRoles", json!(["#all", "#staff"]), "identityRoles"),
+        ("serviceRoles", json!(["@wiki-id", "@nobody"]), "serviceRoles[1]"),
+        ("postureCheckRoles", json!(["@nobody"]), "postureCheckRoles[0]"),
+        ("postureExpression", json!({"all": []}), "postureExpression"),
+        ("postureExpression", json!({"most": []}), "postureExpression"),
+        ("tags", json!({"deep": {}}), "tags.deep"),
+    ] {
+        let mut body = valid.clone();
+        body[member] = value;
+        let refused = operator.refused("POST", "/service-policies", body.clone()).await;
+        assert_eq!(refused, invalid(field), "{body}");
+    }
+    let unknown = operator.refused("PATCH", "/service-policies/nothing", json!({})).await;
+    assert_eq!((unknown.0, &*unknown.1), (404, "NOT_FOUND"));
+}
+
+#[tokio::test]
+async fn a_put_from_a_client_that_cannot_say_it_keeps_the_expression() {
+    let operator = Operator::new().await;
+    let body = json!({"name": "p", "type": "Dial", "semantic": "AllOf", "identityRoles": ["#all"], "serviceRoles": ["@wiki-id"]});
+    let mut asking = body.clone();
+    asking["postureExpression"] = json!({"any": [{"check": "domain-id"}]});
+    let id = operator.make("/service-policies", asking.clone()).await;
+    let path = format!("/service-policies/{id}");
+    assert_eq!(operator.management("PUT", &path, body.clone()).await.0, 200);
+    let (_, shown) = operator.management("GET", &path, Value::Null).await;
+    assert_eq!(shown["data"]["postureExpression"], asking["postureExpression"]);
+    assert!(!operator.allowed("wiki").await);
+    asking["postureExpression"] = Value::Null;
+    assert_eq!(operator.management("PUT", &path, asking).await.0, 200);
+    assert!(operator.allowed("wiki").await);
+}
+
+#[tokio::test]
+async fn what_is_not_the_apis_own_is_left_alone() {
+    let operator = Operator::new().await;
+    let mut objects = policy();
+    let from_a_file = Origin::File { path: "checks.yaml".into(), line: 7 };
+    let known = objects.checks.values().next().unwrap();
+    let written = PostureCheck {
+        meta: postern::policy::objects::Meta { origin: from_a_file, ..known.meta.clone() },
+        ..PostureCheck::clone(known)
+    };
+    objects.checks.insert(written.check.id.clone(), Arc::new(written));
+    operator.world.enforcer.publish_files(objects).unwrap();
+    let body = json!({"typeId": "DOMAIN", "name": "n", "domains": ["a.example"]});
+    for (method, path) in [
+        ("PUT", "/posture-checks/domain-id"),
+        ("PATCH", "/posture-checks/domain-id"),
+        ("DELETE", "/posture-checks/domain-id?force=true"),
+    ] {
+        let (status, reply) = operator.management(method, path, body.clone()).await;
+        assert_eq!(
+            (status, &reply["error"]["cause"]["reason"]),
+            (400, &json!("is written in checks.yaml, line 7; change it there"))
+        );
+    }
+
+    let rules = format!("/client/v4/accounts/{ACCOUNT}/devices/posture");
+    let rule = json!({"name": "joined", "type": "domain_joined", "input": {"operating_system": "windows", "domain": "a.example"}});
+    let (_, made) = operator.send("POST", &rules, rule).await;
+    let id = made["result"]["id"].as_str().unwrap();
+    let refused = operator.refused("PUT", &format!("/posture-checks/{id}"), body).await;
+    assert_eq!(refused, (400, "COULD_NOT_VALIDATE".into(), "id".into()));
+}
+
+#[tokio::test]
+async fn who_only_looks_changes_nothing() {
+    let operator = Operator { token: VIEWER_TOKEN, ..Operator::new().await };
+    for (method, path) in [
+        ("POST", "/posture-checks"),
+        ("PUT", "/posture-checks/domain-id"),
+        ("PATCH", "/service-policies/wiki-policy"),
+        ("DELETE", "/service-policies/wiki-policy"),
+    ] {
+        assert_eq!(operator.refused(method, path, bodies()[1].clone()).await.0, 401, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_changes_nothing_and_says_when_to_come_back() {
+    let backend = FaultyBackend::full_after(0);
+    let operator = Operator::over(Arc::<FaultyBackend>::clone(&backend)).await;
+    let body = json!({"name": "open", "type": "Dial", "semantic": "AnyOf", "identityRoles": ["#all"], "serviceRoles": ["#all", ]});
+    let (status, code, _) = operator.refused("POST", "/service-policies", body.clone()).await;
+    assert_eq!((status, &*code), (503, "UNAVAILABLE"));
+    assert!(!operator.allowed("wiki").await);
+    backend.make_space();
+    operator.make("/service-policies", body).await;
+    assert!(operator.allowed("wiki").await);
+}

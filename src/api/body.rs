@@ -41,6 +41,11 @@ pub(super) async fn json(request: Request, bounds: BodyBounds) -> Result<Bytes, 
     }
 }
 
+/// The JSON text of a request that may also come without a body.
+pub(super) async fn json_or_nothing(request: Request, bounds: BodyBounds) -> Result<Bytes, Refusal> {
+    if request.body().is_end_stream() { Ok(Bytes::new()) } else { json(request, bounds).await }
+}
+
 /// A body that is lent to a handler, so that what the handler leaves of it can be read and thrown away: a connection with unread
 /// bytes is closed, under whatever request the client sends next.
 #[derive(Debug)]

@@ -260,3 +260,56 @@ async fn a_full_disk_changes_nothing_and_says_when_to_come_back() {
     operator.make("/service-policies", body).await;
     assert!(operator.allowed("wiki").await);
 }
+
+#[tokio::test]
+async fn identities_are_made_disabled_enabled_and_deleted() {
+    let operator = Operator::new().await;
+    let body = json!({"name": "tablet", "type": "Default", "isAdmin": false, "roleAttributes": ["staff"],
+        "subjects": ["spiffe://postern.test/tablet"]});
+    let id = operator.make("/identities", body.clone()).await;
+    let path = format!("/identities/{id}");
+    let (_, shown) = operator.management("GET", &path, Value::Null).await;
+    assert_eq!(shown["data"]["subjects"], body["subjects"]);
+    let explained = format!("/api/v1/explain?identity={id}&service=status");
+    let allowed = async || operator.send("GET", &explained, Value::Null).await.1["data"]["allowed"].clone();
+    assert_eq!(allowed().await, true);
+
+    assert_eq!(operator.management("POST", &format!("{path}/disable"), json!({"durationMinutes": 0})).await.0, 200);
+    assert_eq!(allowed().await, false);
+    let for_a_while = operator.refused("POST", &format!("{path}/disable"), json!({"durationMinutes": 5})).await;
+    assert_eq!(for_a_while, (400, "COULD_NOT_VALIDATE".into(), "durationMinutes".into()));
+    let renamed = json!({"name": "tablet 2", "type": "Default", "isAdmin": false, "roleAttributes": ["staff"]});
+    assert_eq!(operator.management("PUT", &path, renamed).await.0, 200);
+    let (_, shown) = operator.management("GET", &path, Value::Null).await;
+    let kept = (&shown["data"]["name"], &shown["data"]["disabled"], &shown["data"]["subjects"]);
+    assert_eq!(kept, (&json!("tablet 2"), &json!(true), &body["subjects"]), "what the client cannot say stays");
+    assert_eq!(operator.management("POST", &format!("{path}/enable"), Value::Null).await.0, 200);
+    assert_eq!(allowed().await, true);
+    assert_eq!(operator.management("PATCH", &path, json!({"roleAttributes": []})).await.0, 200);
+    assert_eq!(allowed().await, false);
+
+    assert_eq!(operator.management("DELETE", &path, Value::Null).await.0, 200);
+    assert_eq!(operator.management("GET", &path, Value::Null).await.0, 404);
+}
+
+#[tokio::test]
+async fn identities_that_cannot_be_are_refused_by_field() {
+    let operator = Operator::new().await;
+    let valid = json!({"name": "tablet", "type": "Default", "isAdmin": false});
+    for (member, value, field) in [
+        ("name", json!("laptop"), "name"),
+        ("name", Value::Null, "name"),
+        ("type", Value::Null, "type"),
+        ("isAdmin", Value::Null, "isAdmin"),
+        ("isAdmin", json!(true), "isAdmin"),
+        ("enrollment", json!({"ott": true}), "enrollment"),
+        ("subjects", json!(["laptop"]), "subjects[0]"),
+        ("subjects", json!(["spiffe://postern.test/laptop"]), "subjects"),
+        ("roleAttributes", json!(["#staff"]), "roleAttributes[0]"),
+    ] {
+        let mut body = valid.clone();
+        body[member] = value;
+        let refused = operator.refused("POST", "/identities", body.clone()).await;
+        assert_eq!(refused, (400, "COULD_NOT_VALIDATE".into(), field.into()), "{body}");
+    }
+}

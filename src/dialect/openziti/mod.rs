@@ -9,6 +9,7 @@ mod envelope;
 mod error;
 mod failed_request;
 mod identity;
+mod identity_body;
 mod members;
 mod paging;
 mod posture_check;
@@ -23,6 +24,7 @@ pub use envelope::{Created, Detail, Links, List, created, detail, empty, list};
 pub use error::{ApiError, ErrorCode, ErrorEnvelope, FieldError};
 pub use failed_request::{FailedServiceRequest, PolicyFailure, failed_service_request, policy_failures};
 pub use identity::{Activity, IdentityDetail, identity};
+pub use identity_body::{create_identity, patch_identity, read_disabling, replace_identity};
 pub use paging::{Page, Pagination, Paging};
 pub use posture_check::{
     PostureCheckDetail, TypeId, create_posture_check, patch_posture_check, posture_check, replace_posture_check,

@@ -158,7 +158,7 @@ mod tests {
             email: None,
             role: AdminRole::ReadOnly,
         };
-        let access = Access { tokens: vec![token], client_certificates: Vec::new() };
+        let access = Access { tokens: vec![token], ..Access::default() };
         let by_token = |token| by_token(&access, Presented { token, email: None });
         let known = by_token(b"secret").unwrap();
         assert_eq!((&*known.name, known.role), ("ops", AdminRole::ReadOnly));
@@ -179,7 +179,7 @@ mod tests {
             let headers =
                 fields.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
             let headers = HeaderMap::from_iter(headers);
-            let access = Access { tokens: vec![token(own)], client_certificates: Vec::new() };
+            let access = Access { tokens: vec![token(own)], ..Access::default() };
             Presented::of(&headers, Language::Cloudflare)
                 .is_some_and(|presented| by_token(&access, presented).is_some())
         };

@@ -245,6 +245,7 @@ fn access() -> config::Admin {
     config::Admin {
         tokens: vec![token("ops", ADMIN_TOKEN, AdminRole::Admin), token("viewer", VIEWER_TOKEN, AdminRole::ReadOnly)],
         client_certificates: vec![certificate("operator")],
+        ..config::Admin::default()
     }
 }
 

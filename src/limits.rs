@@ -111,6 +111,8 @@ pub const API_REFUSED_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const API_REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(1);
 /// When a client may try again after the store could not take its report.
 pub const API_STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Longest name with a port that a client may know a listener by, in bytes.
+pub const API_HOST_BYTES_MAX: usize = 260;
 /// Longest request path shown in a log line, in bytes.
 pub const API_LOGGED_PATH_BYTES_MAX: usize = 256;
 /// Wrong tokens a source address may send before it is locked out.

@@ -20,4 +20,5 @@ mod objects;
 mod ops;
 mod prompts;
 mod reports;
+mod sessions;
 mod world;

@@ -320,6 +320,10 @@ pub const AGENT_DIGEST_TRIES: usize = 5;
 pub const PROVIDER_WRITES_MAX: usize = 256;
 /// Longest body of a request that writes an object, in bytes.
 pub const API_WRITE_BYTES_MAX: usize = 1024 * 1024;
+/// Changes of objects kept in the audit trail; the oldest goes first.
+pub const AUDIT_ENTRIES_MAX: usize = 2000;
+/// Largest object shown whole in an audit entry, in bytes of JSON.
+pub const AUDIT_OBJECT_BYTES_MAX: usize = 16 * 1024;
 /// Most names of what uses an object shown in the refusal to delete it.
 pub const IN_USE_NAMES_MAX: usize = 20;
 /// How long the same creation again makes nothing new: clients repeat what seemed to fail, without telling that they do.

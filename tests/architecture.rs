@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use postern::decision::DenialReason;
+use postern::dialect::cloudflare::RuleType;
 use postern::posture::outcome::{FailReason, NoResultReason};
 use postern::proxy::UpstreamFault;
 use postern::proxy::hygiene::Fault;
@@ -223,7 +224,7 @@ fn the_visible_top_level_stays_as_it_is() {
 }
 
 #[test]
-fn the_readme_lists_every_code_and_every_metric() {
+fn the_readme_lists_every_code_rule_type_and_metric() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let codes = (DenialReason::ALL.iter().map(|reason| reason.code()))
         .chain(FailReason::ALL.iter().map(|reason| reason.code()))
@@ -234,6 +235,8 @@ fn the_readme_lists_every_code_and_every_metric() {
     let metrics = metrics
         .split('"')
         .filter(|text| text.starts_with("postern_") && text.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
-    let missing: Vec<&str> = codes.chain(metrics).filter(|name| !readme.contains(&format!("| `{name}` |"))).collect();
+    let types = RuleType::ALL.iter().map(|kind| kind.as_str());
+    let missing: Vec<&str> =
+        codes.chain(metrics).chain(types).filter(|name| !readme.contains(&format!("| `{name}` |"))).collect();
     assert!(missing.is_empty(), "the README has no row for {missing:?}");
 }

@@ -1,7 +1,9 @@
 //! Who may use the admin API: bearer tokens, known by their digest, client certificates, known by their names, and users.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::extract::Request;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use ring::digest::{SHA256, digest};
@@ -9,8 +11,9 @@ use ring::digest::{SHA256, digest};
 use crate::clock::Timestamp;
 use crate::config::{Admin as Access, AdminRole};
 use crate::dialect::openziti::ErrorCode;
-use crate::enforce::Credential;
+use crate::enforce::{Author, Connection, Credential};
 
+use super::edge::RequestId;
 use super::refusal::{Language, Refusal};
 
 /// Who a request to the admin API comes from.
@@ -19,6 +22,25 @@ pub(super) struct Operator {
     pub(super) name: Arc<str>,
     pub(super) role: AdminRole,
     pub(super) means: Means,
+    pub(super) origin: Origin,
+}
+
+/// Where a request comes from, for the audit trail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    source_address: Option<SocketAddr>,
+    request_id: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// As the listener and the edge left it with the request.
+    pub(super) fn of(request: &Request) -> Self {
+        let extensions = request.extensions();
+        Origin {
+            source_address: extensions.get::<Arc<Connection>>().and_then(|connection| connection.peer()),
+            request_id: extensions.get::<RequestId>().map(|id| Arc::clone(&id.0)),
+        }
+    }
 }
 
 /// What an operator is known by in the configuration.
@@ -36,6 +58,10 @@ pub(super) enum Means {
 const OPERATOR_ID_BYTES: usize = 16;
 
 impl Operator {
+    fn new(name: &Arc<str>, role: AdminRole, means: Means) -> Self {
+        Operator { name: Arc::clone(name), role, means, origin: Origin::default() }
+    }
+
     /// The operator of a token.
     pub(super) fn of_token(access: &Access, presented: Presented<'_>) -> Option<Operator> {
         by_token(access, presented)
@@ -46,13 +72,13 @@ impl Operator {
         credential.recheck(now).ok()?;
         let carried = credential.names();
         let known = access.client_certificates.iter().find(|known| carried.contains(&known.subject))?;
-        Some(Operator { name: known.subject.to_string().into(), role: known.role, means: Means::Certificate })
+        Some(Operator::new(&known.subject.to_string().into(), known.role, Means::Certificate))
     }
 
     /// The operator with a user name, who has shown the password before.
     pub(super) fn of_user(access: &Access, name: &str) -> Option<Operator> {
         let known = access.users.iter().find(|user| *user.name == *name)?;
-        Some(Operator { name: Arc::clone(&known.name), role: known.role, means: Means::Password })
+        Some(Operator::new(&known.name, known.role, Means::Password))
     }
 
     /// An id that stays the same as long as the configuration names the operator so.
@@ -72,6 +98,12 @@ impl Operator {
             AdminRole::Admin => true,
             AdminRole::ReadOnly => false,
         }
+    }
+
+    /// The operator as the audit trail names them.
+    pub(super) fn author(&self) -> Author {
+        let Origin { source_address, request_id } = self.origin.clone();
+        Author { name: Arc::clone(&self.name), source_address, request_id }
     }
 
     /// Lets through only who may change something.
@@ -94,7 +126,7 @@ fn by_token(access: &Access, presented: Presented<'_>) -> Option<Operator> {
         (Some(given), Some(own)) => given.eq_ignore_ascii_case(own.as_bytes()),
         (Some(given), None) => !given.is_empty(),
     });
-    found.map(|token| Operator { name: Arc::clone(&token.name), role: token.role, means: Means::Token })
+    found.map(|token| Operator::new(&token.name, token.role, Means::Token))
 }
 
 /// A token as it was sent, with the e-mail address that came with it where one must.

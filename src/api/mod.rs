@@ -33,6 +33,7 @@ mod refusal;
 pub mod reload;
 mod sessions;
 mod version;
+mod writing;
 
 pub use admin::Admin;
 pub use authorities::Authorities;

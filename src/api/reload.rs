@@ -50,6 +50,12 @@ impl ReloadStatus {
         self.state.store(Arc::new(Loads { loaded_at: Some(at), warnings: Arc::new(warnings), refused: None }));
     }
 
+    /// Something else looks wrong now in the policy in force.
+    pub fn found(&self, warnings: Findings) {
+        let warnings = Arc::new(warnings);
+        self.state.rcu(|loads| Loads { warnings: Arc::clone(&warnings), ..Loads::clone(loads) });
+    }
+
     /// A load was refused; the policy in force stays.
     pub fn refused(&self, at: Timestamp, findings: Findings) {
         let refused = RefusedLoad { at, findings: Arc::new(findings) };
@@ -62,6 +68,9 @@ impl ReloadStatus {
 pub trait Reloader: Send + Sync + std::fmt::Debug {
     /// Loads once, feeds the [`ReloadStatus`], and answers with the generation now in force, or why nothing changed.
     async fn reload(&self) -> Result<u64, Findings>;
+
+    /// Brings the warnings of the [`ReloadStatus`] up to what is in force: objects are also made and deleted over the API.
+    fn look_over(&self) {}
 }
 
 #[cfg(test)]

@@ -28,6 +28,16 @@ pub struct PolicyFolder {
     status: Arc<ReloadStatus>,
     /// What the files held when they were put into force. Held during a load: an older reading never replaces a newer one.
     in_force: Mutex<Option<Fingerprint>>,
+    looked_over: Mutex<LookedOver>,
+}
+
+/// What was looked at for warnings last.
+#[derive(Debug, Default)]
+struct LookedOver {
+    generation: u64,
+    /// What reading the files found, which holds until they are read again.
+    read: Findings,
+    places: ObjectPlaces,
 }
 
 impl PolicyFolder {
@@ -39,6 +49,7 @@ impl PolicyFolder {
             enforcer,
             status: ReloadStatus::new(),
             in_force: Mutex::default(),
+            looked_over: Mutex::default(),
         })
     }
 
@@ -76,10 +87,13 @@ impl PolicyFolder {
         let succeeded_at = loaded.is_ok().then_some(now.as_millis() / 1000);
         self.enforcer.metrics().reload("policy", took.seconds(), succeeded_at);
         match loaded {
-            Ok((generation, warnings)) => {
+            Ok((looked_over, warnings)) => {
                 *in_force = fingerprint;
+                let generation = looked_over.generation;
                 // The log comes last: who reads there of a load finds it in the admin API.
                 self.status.succeeded(now, warnings.clone());
+                // Only now: whoever looked at a newer generation in the meantime has been overwritten, and must look again.
+                *self.looked_over.lock().unwrap_or_else(PoisonError::into_inner) = looked_over;
                 tracing::info!(generation, warnings = warnings.len(), "policy loaded");
                 for warning in warnings.iter() {
                     tracing::warn!(place = %warning.place, key = warning.key, "{}", warning.message);
@@ -97,12 +111,12 @@ impl PolicyFolder {
         }
     }
 
-    fn publish(&self, loaded: Loaded) -> Result<(u64, Findings), Findings> {
+    fn publish(&self, loaded: Loaded) -> Result<(LookedOver, Findings), Findings> {
         let generation =
             self.enforcer.publish_files(loaded.objects).map_err(|errors| compile_findings(&errors, &loaded.places))?;
-        let mut warnings = loaded.warnings;
+        let mut warnings = loaded.warnings.clone();
         warnings.append(lint_findings(self.enforcer.published().snapshot(), &loaded.places));
-        Ok((generation, warnings))
+        Ok((LookedOver { generation, read: loaded.warnings, places: loaded.places }, warnings))
     }
 }
 
@@ -110,6 +124,19 @@ impl PolicyFolder {
 impl Reloader for PolicyFolder {
     async fn reload(&self) -> Result<u64, Findings> {
         tokio::task::block_in_place(|| self.load())
+    }
+
+    fn look_over(&self) {
+        let mut looked_over = self.looked_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let published = self.enforcer.published();
+        let snapshot = published.snapshot();
+        if !snapshot.is_loaded() || snapshot.generation() == looked_over.generation {
+            return;
+        }
+        let mut warnings = looked_over.read.clone();
+        warnings.append(lint_findings(snapshot, &looked_over.places));
+        looked_over.generation = snapshot.generation();
+        self.status.found(warnings);
     }
 }
 

@@ -20,11 +20,12 @@ use crate::posture::report::{Report, ReportError};
 use crate::store::{Store, StoreError, Table};
 use crate::telemetry::Metrics;
 
+use super::audit::{Author, Trail};
 use super::connection::{Connection, Enrollment, Resolved};
 use super::connections::ConnectionStates;
 use super::device::Device;
 use super::failures;
-use super::objects::{Change, merged};
+use super::objects::{Change, Object, merged};
 use super::published::Published;
 
 /// What is in force: policy, devices, failures. Shared by every listener of a gateway.
@@ -41,6 +42,7 @@ pub struct Enforcer {
     pub(super) changing: tokio::sync::Mutex<()>,
     generations: watch::Sender<u64>,
     connections: ConnectionStates,
+    pub(super) trail: Trail,
 }
 
 /// Where the objects of the next snapshot come from.
@@ -89,6 +91,7 @@ impl Enforcer {
             changing: tokio::sync::Mutex::default(),
             generations: watch::channel(0).0,
             connections: ConnectionStates::default(),
+            trail: Trail::default(),
         })
     }
 
@@ -355,7 +358,8 @@ impl Enforcer {
             // Another connection of the same device was first.
             return Ok(());
         }
-        match self.change(&turn, Change::PutIdentity(Arc::clone(&identity))).await {
+        let enrolment = Change::Put(Object::Identity(Arc::clone(&identity)));
+        match self.change(&turn, enrolment, &Author::enrolment()).await {
             Ok(generation) => {
                 tracing::info!(identity = %identity.id, name = %identity.name, generation, "identity enrolled");
                 Ok(())
@@ -388,6 +392,9 @@ impl Enforcer {
         let (objects, count, unreadable) = self.stored_objects()?;
         skipped.extend(unreadable);
         restored.objects = count;
+        let audited = self.store.load_all(Table::Audit)?;
+        skipped.extend(audited.skipped);
+        self.trail.restore(audited.records.into_iter().map(|(_, entry)| entry).collect());
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).stored = objects;
         restored.unreadable = skipped.len();
         for error in skipped {

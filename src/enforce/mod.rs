@@ -3,6 +3,7 @@
 //! This floor owns what changes while the gateway runs: the snapshot in force, the devices with their posture and cached
 //! verdicts, the connections, and the failure history. Everything above asks it; nothing above keeps an answer.
 
+pub mod audit;
 pub mod connection;
 pub mod connections;
 pub mod device;
@@ -11,9 +12,10 @@ mod failures;
 pub mod objects;
 pub mod published;
 
+pub use audit::{AuditEntry, Author};
 pub use connection::{Connection, Credential, Enrollment};
 pub use connections::ConnectionStates;
 pub use device::Device;
 pub use enforcer::{Enforcer, ReportRefused, Restored};
-pub use objects::{Change, ChangeRefused, Turn};
+pub use objects::{Change, ChangeRefused, Object, ObjectId, Turn};
 pub use published::Published;

@@ -2,42 +2,124 @@
 
 use std::sync::{Arc, PoisonError};
 
+use serde_json::Value;
 use tokio::sync::MutexGuard;
 
+use super::audit::{AuditEntry, Author, Trail};
 use super::enforcer::{Enforcer, Sources};
 use crate::dialect::cloudflare;
-use crate::id::{CertificateId, CheckId, ConnectionId, IdentityId, ListId};
+use crate::id::{CertificateId, CheckId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId};
 use crate::policy::compile::{CompileError, compile};
 use crate::policy::device_list::DeviceList;
 use crate::policy::integration::Integration;
-use crate::policy::objects::{Identity, Objects, PostureCheck};
+use crate::policy::objects::{Identity, Objects, PostureCheck, Service, ServicePolicy};
 use crate::policy::signing_certificate::SigningCertificate;
 use crate::policy::snapshot::Snapshot;
-use crate::store::{Store, StoreError, Table, Write};
+use crate::secret::Sealed;
+use crate::store::{RecordError, Store, StoreError, Table, Write};
 
 /// One change of an object made through the API.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// An identity is made or replaced.
-    PutIdentity(Arc<Identity>),
-    /// An identity is removed.
-    DeleteIdentity(IdentityId),
-    /// A posture check is made or replaced.
-    PutCheck(Arc<PostureCheck>),
-    /// A posture check is removed.
-    DeleteCheck(CheckId),
-    /// A list is made or replaced.
-    PutList(Arc<DeviceList>),
-    /// A list is removed.
-    DeleteList(ListId),
-    /// A signing certificate is uploaded.
-    PutCertificate(Arc<SigningCertificate>),
-    /// A signing certificate is removed.
-    DeleteCertificate(CertificateId),
-    /// A connection to a posture provider is made or replaced.
-    PutIntegration(Arc<Integration>),
-    /// A connection is removed.
-    DeleteIntegration(ConnectionId),
+    /// An object is made or replaced.
+    Put(Object),
+    /// An object is removed.
+    Delete(ObjectId),
+}
+
+/// The objects that the API makes, with what differs from kind to kind: where they lie among the others, and under which key in
+/// the store.
+macro_rules! objects {
+    ($($(#[$doc:meta])* $kind:ident($id:ty, $object:ty) = $name:literal, $prefix:literal, $table:ident, $id_of:expr;)*) => {
+        /// An object of any kind.
+        #[derive(Clone, Debug)]
+        pub enum Object { $($(#[$doc])* $kind(Arc<$object>),)* }
+
+        /// The id of an object of any kind.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum ObjectId { $($(#[$doc])* $kind($id),)* }
+
+        impl Object {
+            /// Its id.
+            pub fn id(&self) -> ObjectId {
+                match self { $(Object::$kind(object) => ObjectId::$kind($id_of(object)),)* }
+            }
+
+            fn put_into(&self, objects: &mut Objects) {
+                match self { $(Object::$kind(object) => drop(objects.$table.insert($id_of(object), Arc::clone(object))),)* }
+            }
+
+            fn write(&self) -> Result<Write, StoreError> {
+                let key = self.id().key();
+                match self { $(Object::$kind(object) => Store::put_of(Table::Objects, &key, &**object),)* }
+            }
+
+            fn to_value(&self) -> Value {
+                let value = match self { $(Object::$kind(object) => serde_json::to_value(&**object),)* };
+                value.unwrap_or_default()
+            }
+        }
+
+        impl ObjectId {
+            /// What kind of object it is the id of.
+            pub const fn kind(&self) -> &'static str {
+                match self { $(ObjectId::$kind(_) => $name,)* }
+            }
+
+            /// Its text.
+            pub fn as_str(&self) -> &str {
+                match self { $(ObjectId::$kind(id) => id.as_str(),)* }
+            }
+
+            fn key(&self) -> String {
+                match self { $(ObjectId::$kind(id) => format!(concat!($prefix, "{}"), id),)* }
+            }
+
+            fn find(&self, objects: &Objects) -> Option<Object> {
+                match self { $(ObjectId::$kind(id) => objects.$table.get(id).cloned().map(Object::$kind),)* }
+            }
+
+            fn remove_from(&self, objects: &mut Objects) {
+                match self { $(ObjectId::$kind(id) => drop(objects.$table.remove(id)),)* }
+            }
+        }
+
+        impl Enforcer {
+            /// Objects that were made through the API before a restart, how many, and the records that could not be read.
+            pub(super) fn stored_objects(&self) -> Result<(Objects, usize, Vec<RecordError>), StoreError> {
+                let mut objects = Objects::default();
+                let (mut count, mut skipped) = (0, Vec::new());
+                $(
+                    let loaded = self.store.load_prefixed::<$object>(Table::Objects, $prefix)?;
+                    count += loaded.records.len();
+                    skipped.extend(loaded.skipped);
+                    for (_, object) in loaded.records {
+                        objects.$table.insert($id_of(&object), Arc::new(object));
+                    }
+                )*
+                Ok((objects, count, skipped))
+            }
+        }
+    };
+}
+
+objects! {
+    /// An identity.
+    Identity(IdentityId, Identity) = "identity", "identity/", identities, |object: &Identity| object.id.clone();
+    /// A service.
+    Service(ServiceId, Service) = "service", "service/", services, |object: &Service| object.id.clone();
+    /// A service policy.
+    Policy(PolicyId, ServicePolicy) = "service policy", "policy/", policies, |object: &ServicePolicy| object.id.clone();
+    /// A posture check.
+    Check(CheckId, PostureCheck) = "posture check", "check/", checks, |object: &PostureCheck| object.check.id.clone();
+    /// A list of device names.
+    List(ListId, DeviceList) = "device list", "list/", lists, |object: &DeviceList| object.id.clone();
+    /// A signing certificate.
+    Certificate(CertificateId, SigningCertificate) = "signing certificate", "certificate/", signing_certificates,
+        |object: &SigningCertificate| object.id.clone();
+    /// A connection to a posture provider.
+    Integration(ConnectionId, Integration) = "posture integration", "integration/", integrations,
+        |object: &Integration| object.id.clone();
 }
 
 /// Why a change was not made. Nothing of it is in force.
@@ -55,92 +137,73 @@ pub enum ChangeRefused {
 #[derive(Debug)]
 pub struct Turn<'a>(#[expect(dead_code, reason = "held, not read")] MutexGuard<'a, ()>);
 
-const IDENTITY: &str = "identity/";
-const CHECK: &str = "check/";
-const LIST: &str = "list/";
-const CERTIFICATE: &str = "certificate/";
-const INTEGRATION: &str = "integration/";
-
 impl Change {
+    fn object_id(&self) -> ObjectId {
+        match self {
+            Change::Put(object) => object.id(),
+            Change::Delete(id) => id.clone(),
+        }
+    }
+
+    /// What kind of object it changes.
+    pub fn kind(&self) -> &'static str {
+        self.object_id().kind()
+    }
+
+    /// The id of the object it changes.
+    pub fn id(&self) -> String {
+        self.object_id().as_str().to_owned()
+    }
+
+    /// The object as it is, for the audit trail.
+    pub(super) fn before(&self, objects: &Objects) -> Option<Value> {
+        self.object_id().find(objects).map(|object| without_secrets(&object))
+    }
+
+    /// The object as it will be, for the audit trail.
+    pub(super) fn after(&self) -> Option<Value> {
+        match self {
+            Change::Put(object) => Some(without_secrets(object)),
+            Change::Delete(_) => None,
+        }
+    }
+
     fn apply(&self, objects: &mut Objects) {
         match self {
-            Change::PutIdentity(identity) => {
-                objects.identities.insert(identity.id.clone(), Arc::clone(identity));
-            }
-            Change::DeleteIdentity(id) => drop(objects.identities.remove(id)),
-            Change::PutCheck(check) => drop(objects.checks.insert(check.check.id.clone(), Arc::clone(check))),
-            Change::DeleteCheck(id) => drop(objects.checks.remove(id)),
-            Change::PutList(list) => drop(objects.lists.insert(list.id.clone(), Arc::clone(list))),
-            Change::DeleteList(id) => drop(objects.lists.remove(id)),
-            Change::PutCertificate(certificate) => {
-                objects.signing_certificates.insert(certificate.id.clone(), Arc::clone(certificate));
-            }
-            Change::DeleteCertificate(id) => drop(objects.signing_certificates.remove(id)),
-            Change::PutIntegration(integration) => {
-                objects.integrations.insert(integration.id.clone(), Arc::clone(integration));
-            }
-            Change::DeleteIntegration(id) => drop(objects.integrations.remove(id)),
+            Change::Put(object) => object.put_into(objects),
+            Change::Delete(id) => id.remove_from(objects),
         }
     }
 
     /// The change that takes this one back.
     fn inverse(&self, before: &Objects) -> Change {
-        fn back<T>(before: Option<&Arc<T>>, put: fn(Arc<T>) -> Change, delete: impl FnOnce() -> Change) -> Change {
-            before.map_or_else(delete, |known| put(Arc::clone(known)))
-        }
-        let Objects { identities, checks, lists, signing_certificates, integrations, .. } = before;
-        match self {
-            Change::PutIdentity(identity) => {
-                back(identities.get(&identity.id), Change::PutIdentity, || Change::DeleteIdentity(identity.id.clone()))
-            }
-            Change::DeleteIdentity(id) => {
-                back(identities.get(id), Change::PutIdentity, || Change::DeleteIdentity(id.clone()))
-            }
-            Change::PutCheck(check) => {
-                let id = &check.check.id;
-                back(checks.get(id), Change::PutCheck, || Change::DeleteCheck(id.clone()))
-            }
-            Change::DeleteCheck(id) => back(checks.get(id), Change::PutCheck, || Change::DeleteCheck(id.clone())),
-            Change::PutList(list) => back(lists.get(&list.id), Change::PutList, || Change::DeleteList(list.id.clone())),
-            Change::DeleteList(id) => back(lists.get(id), Change::PutList, || Change::DeleteList(id.clone())),
-            Change::PutCertificate(certificate) => {
-                let id = &certificate.id;
-                back(signing_certificates.get(id), Change::PutCertificate, || Change::DeleteCertificate(id.clone()))
-            }
-            Change::DeleteCertificate(id) => {
-                back(signing_certificates.get(id), Change::PutCertificate, || Change::DeleteCertificate(id.clone()))
-            }
-            Change::PutIntegration(integration) => {
-                let id = &integration.id;
-                back(integrations.get(id), Change::PutIntegration, || Change::DeleteIntegration(id.clone()))
-            }
-            Change::DeleteIntegration(id) => {
-                back(integrations.get(id), Change::PutIntegration, || Change::DeleteIntegration(id.clone()))
-            }
-        }
+        let id = self.object_id();
+        id.find(before).map_or_else(|| Change::Delete(id.clone()), Change::Put)
     }
 
     fn write(&self) -> Result<Write, StoreError> {
-        fn key(kind: &str, id: &str) -> String {
-            format!("{kind}{id}")
-        }
         match self {
-            Change::PutIdentity(identity) => put(key(IDENTITY, identity.id.as_str()), &**identity),
-            Change::DeleteIdentity(id) => Write::delete(Table::Objects, key(IDENTITY, id.as_str())),
-            Change::PutCheck(check) => put(key(CHECK, check.check.id.as_str()), &**check),
-            Change::DeleteCheck(id) => Write::delete(Table::Objects, key(CHECK, id.as_str())),
-            Change::PutList(list) => put(key(LIST, list.id.as_str()), &**list),
-            Change::DeleteList(id) => Write::delete(Table::Objects, key(LIST, id.as_str())),
-            Change::PutCertificate(certificate) => put(key(CERTIFICATE, certificate.id.as_str()), &**certificate),
-            Change::DeleteCertificate(id) => Write::delete(Table::Objects, key(CERTIFICATE, id.as_str())),
-            Change::PutIntegration(integration) => put(key(INTEGRATION, integration.id.as_str()), &**integration),
-            Change::DeleteIntegration(id) => Write::delete(Table::Objects, key(INTEGRATION, id.as_str())),
+            Change::Put(object) => object.write(),
+            Change::Delete(id) => Write::delete(Table::Objects, id.key()),
         }
     }
 }
 
-fn put<T: serde::Serialize>(key: String, record: &T) -> Result<Write, StoreError> {
-    Store::put_of(Table::Objects, &key, record)
+/// An object for the audit trail. Even an encrypted secret has no place there; that it changed shall be seen.
+fn without_secrets(object: &Object) -> Value {
+    let mut value = object.to_value();
+    if let (Object::Integration(integration), Some(secrets)) = (object, value.pointer_mut("/secrets")) {
+        let told = |sealed: &Sealed| Value::from(format!("sha256:{}", fingerprint(sealed.as_str())));
+        let secrets_told = integration.secrets.iter().map(|(name, sealed)| (name.to_string(), told(sealed)));
+        *secrets = Value::Object(secrets_told.collect());
+    }
+    value
+}
+
+/// A short digest of an encrypted text, by which two of them can be told apart.
+fn fingerprint(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A snapshot that was compiled with a change, and what it was compiled from.
@@ -160,10 +223,21 @@ impl Enforcer {
     ///
     /// Let it run to its end: a caller that drops it half-way may leave a change on disk that comes into force only after a
     /// restart.
-    pub async fn change(&self, _turn: &Turn<'_>, change: Change) -> Result<u64, ChangeRefused> {
+    pub async fn change(&self, _turn: &Turn<'_>, change: Change, author: &Author) -> Result<u64, ChangeRefused> {
         let prepared = aside(|| self.prepare(&change)).map_err(ChangeRefused::Policy)?;
-        self.store.write(vec![change.write()?]).await?;
-        aside(|| self.put_into_force(prepared, &change)).map_err(ChangeRefused::Policy)
+        let entry = {
+            let published = self.published();
+            self.trail.entry(&change, published.snapshot().objects(), author, self.clock().now())
+        };
+        self.store.write(vec![change.write()?, Trail::write(&entry)?]).await?;
+        let generation = aside(|| self.put_into_force(prepared, &change)).map_err(ChangeRefused::Policy)?;
+        self.trail.keep(entry);
+        Ok(generation)
+    }
+
+    /// The latest changes made through the API, oldest first.
+    pub fn audit_trail(&self) -> Vec<Arc<AuditEntry>> {
+        self.trail.entries()
     }
 
     fn prepare(&self, change: &Change) -> Result<Prepared, Vec<CompileError>> {
@@ -204,47 +278,6 @@ impl Enforcer {
             }
         }
     }
-
-    /// Objects that were made through the API before a restart, how many, and the records that could not be read.
-    pub(super) fn stored_objects(&self) -> Result<(Objects, usize, Vec<crate::store::RecordError>), StoreError> {
-        let mut objects = Objects::default();
-        let (mut count, mut skipped) = (0, Vec::new());
-        let mut load = |prefix: &str, take: &mut dyn FnMut(&Store, &str) -> Result<Found, StoreError>| {
-            let found = take(&self.store, prefix)?;
-            count += found.count;
-            skipped.extend(found.skipped);
-            Ok::<_, StoreError>(())
-        };
-        load(IDENTITY, &mut |store, prefix| {
-            read(store, prefix, |identity| Change::PutIdentity(identity).apply(&mut objects))
-        })?;
-        load(CHECK, &mut |store, prefix| read(store, prefix, |check| Change::PutCheck(check).apply(&mut objects)))?;
-        load(LIST, &mut |store, prefix| read(store, prefix, |list| Change::PutList(list).apply(&mut objects)))?;
-        load(CERTIFICATE, &mut |store, prefix| {
-            read(store, prefix, |certificate| Change::PutCertificate(certificate).apply(&mut objects))
-        })?;
-        load(INTEGRATION, &mut |store, prefix| {
-            read(store, prefix, |integration| Change::PutIntegration(integration).apply(&mut objects))
-        })?;
-        Ok((objects, count, skipped))
-    }
-}
-
-/// What was found of one kind of object.
-struct Found {
-    count: usize,
-    skipped: Vec<crate::store::RecordError>,
-}
-
-fn read<T: serde::de::DeserializeOwned>(
-    store: &Store,
-    prefix: &str,
-    mut take: impl FnMut(Arc<T>),
-) -> Result<Found, StoreError> {
-    let loaded = store.load_prefixed::<T>(Table::Objects, prefix)?;
-    let count = loaded.records.len();
-    loaded.records.into_iter().for_each(|(_, record)| take(Arc::new(record)));
-    Ok(Found { count, skipped: loaded.skipped })
 }
 
 /// Runs work that keeps a processor busy without holding up other tasks, where the runtime has threads to spare.

@@ -181,6 +181,7 @@ impl Compiler {
             let resolved = object.check.resolved(
                 |list| objects.lists.get(list).map(|list| list.entries()),
                 |id| objects.signing_certificates.get(id).map(|certificate| certificate.signer.clone()),
+                |connection| objects.integrations.contains_key(connection),
             );
             checks.push(resolved.map_or_else(|| Arc::clone(&object.check), Arc::new));
         }

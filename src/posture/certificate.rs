@@ -196,6 +196,11 @@ impl DeviceCertificate {
             der,
         })
     }
+
+    /// Who says that they signed it, in words.
+    pub fn issuer(&self) -> Option<String> {
+        self.der.parse().ok().map(|certificate| certificate.issuer().to_string())
+    }
 }
 
 fn seconds(seconds: i64) -> Timestamp {

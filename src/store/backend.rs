@@ -52,13 +52,15 @@ pub enum Table {
     Failures,
     /// Objects made through the API, by kind and id.
     Objects,
+    /// The latest changes of objects, by slot.
+    Audit,
     /// Facts about the store itself. The key `schema` belongs to the backend.
     Meta,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 4] = [Table::Postures, Table::Failures, Table::Objects, Table::Meta];
+    pub const ALL: [Table; 5] = [Table::Postures, Table::Failures, Table::Objects, Table::Audit, Table::Meta];
 
     /// The table's stable name: part of the file format.
     pub const fn name(self) -> &'static str {
@@ -66,6 +68,7 @@ impl Table {
             Table::Postures => "postures",
             Table::Failures => "failures",
             Table::Objects => "objects",
+            Table::Audit => "audit",
             Table::Meta => "meta",
         }
     }
@@ -148,7 +151,7 @@ mod tests {
     #[test]
     fn table_names_are_part_of_the_file_format() {
         let names = Table::ALL.map(Table::name);
-        assert_eq!(names, ["postures", "failures", "objects", "meta"]);
+        assert_eq!(names, ["postures", "failures", "objects", "audit", "meta"]);
     }
 
     #[test]

@@ -131,6 +131,11 @@ impl Sealer {
         Sealer::over(&key).ok_or_else(|| SealError::NotAKey { path: path.to_owned() })
     }
 
+    /// Whether the key in the file `path` could be used, without making one where there is none. Blocks.
+    pub fn check(path: &Path) -> Result<(), SealError> {
+        read_key(path).map(drop)
+    }
+
     /// A sealer whose key is gone with it, for a store that is gone with the process.
     pub fn ephemeral() -> Result<Sealer, SealError> {
         Sealer::over(&new_key()?).ok_or(SealError::NoRandomness)

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod access;
+mod audit;
 #[path = "../support/authority.rs"]
 #[expect(dead_code, reason = "shared with other tests, which use more of it")]
 mod authority;

@@ -99,3 +99,22 @@ fn a_file_that_is_not_there_is_a_finding() {
     assert_eq!(checked.status.code(), Some(1));
     assert!(text(&checked.stdout).contains("/nowhere/postern.yaml: error: "), "{}", text(&checked.stdout));
 }
+
+#[test]
+fn a_key_that_others_may_read_is_a_finding_and_a_missing_one_is_not_made() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let gateway = Gateway::new();
+    let more = "data: { secrets_key_file: the.key }\ncloudflare: { ca_files: [pki/nobody.pem] }\n";
+    gateway.write("postern.yaml", &format!("{SETTINGS}{more}"));
+    let keys =
+        |found: &[Value]| found.iter().map(|finding| finding["key"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(keys(&findings(&gateway)), ["cloudflare.ca_files[0]"]);
+    assert!(!gateway.path("the.key").exists(), "nothing is made by looking");
+    gateway.write("the.key", &"k".repeat(32));
+    fs::set_permissions(gateway.path("the.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let found = findings(&gateway);
+    assert_eq!(keys(&found), ["data.secrets_key_file", "cloudflare.ca_files[0]"], "{found:#?}");
+    assert!(found[0]["message"].as_str().unwrap().contains("chmod 600"), "{found:#?}");
+    assert!(found[0]["line"].is_u64(), "{found:#?}");
+}

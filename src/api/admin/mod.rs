@@ -1,5 +1,6 @@
 //! The admin API: OpenZiti's read-only management endpoints, and Postern's own under `/api/v1`.
 
+mod audit;
 mod authentication;
 mod diagnostics;
 mod explain;
@@ -20,6 +21,7 @@ use crate::dialect::openziti::ErrorCode;
 use crate::enforce::{Connection, Enforcer};
 use crate::limits;
 
+use super::access::Origin;
 use super::authorities::Authorities;
 use super::cloudflare::{self, Cloudflare};
 use super::edge::{self, Caller, Edge};
@@ -117,6 +119,7 @@ fn native() -> Router<Admin> {
     Router::new()
         .route("/policy", get(policy::show))
         .route("/explain", get(explain::explain))
+        .route("/audit", get(audit::list))
         .route("/reload", post(policy::reload))
         .route("/identities/{id}/posture/providers/{connection}", put(providers::write))
         .route("/openapi.json", get(version::describe))
@@ -128,7 +131,8 @@ async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next
         None => Err(ErrorCode::Unauthorized.into()),
     };
     match admitted {
-        Ok(admitted) => {
+        Ok(mut admitted) => {
+            admitted.operator.origin = Origin::of(&request);
             let caller = Caller(Arc::clone(&admitted.operator.name));
             request.extensions_mut().insert(admitted.operator.clone());
             request.extensions_mut().insert(admitted);

@@ -65,6 +65,7 @@ fn in_force(admin: &Admin) -> Response {
     let published = admin.enforcer.published();
     let snapshot = published.snapshot();
     let objects = snapshot.objects();
+    admin.reloader.look_over();
     let loads = admin.status.loads();
     let data = PolicyInForce {
         generation: snapshot.generation(),

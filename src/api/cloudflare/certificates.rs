@@ -14,7 +14,7 @@ use crate::api::access::Operator;
 use crate::api::admin::Admin;
 use crate::api::refusal::Refusal;
 use crate::dialect::cloudflare::{self, ErrorCode, Written};
-use crate::enforce::{Change, Enforcer};
+use crate::enforce::{Change, Enforcer, Object, ObjectId};
 use crate::id::CertificateId;
 use crate::policy::objects::Objects;
 use crate::policy::signing_certificate::SigningCertificate;
@@ -68,8 +68,8 @@ async fn make(enforcer: &Enforcer, operator: &Operator, body: &Bytes) -> Result<
         }
     }
     let object = Arc::new(object);
-    let upload = Change::PutCertificate(Arc::clone(&object));
-    change(enforcer, &turn, operator, "signing certificate uploaded", object.id.as_str(), upload).await?;
+    let upload = Change::Put(Object::Certificate(Arc::clone(&object)));
+    change(enforcer, &turn, operator, "signing certificate uploaded", upload).await?;
     Ok(done(cloudflare::certificate(&object), warnings))
 }
 
@@ -94,8 +94,8 @@ pub(super) async fn delete(
             must_not_be_referred_to(ErrorCode::InUse, rules, is_forced(&query))?;
             Arc::clone(known)
         };
-        let deletion = Change::DeleteCertificate(known.id.clone());
-        change(enforcer, &turn, &operator, "signing certificate deleted", &id, deletion).await?;
+        let deletion = Change::Delete(ObjectId::Certificate(known.id.clone()));
+        change(enforcer, &turn, &operator, "signing certificate deleted", deletion).await?;
         Ok(done(cloudflare::certificate(&known), Vec::new()))
     };
     to_its_end(work).await

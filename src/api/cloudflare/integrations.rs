@@ -15,7 +15,7 @@ use crate::api::access::Operator;
 use crate::api::admin::Admin;
 use crate::api::refusal::Refusal;
 use crate::dialect::cloudflare::{self, ApiError, ErrorCode, IntegrationDraft, Message, Written};
-use crate::enforce::{Change, Enforcer};
+use crate::enforce::{Change, Enforcer, Object, ObjectId};
 use crate::id::ConnectionId;
 use crate::policy::integration::{Integration, Provider};
 use crate::policy::objects::Objects;
@@ -77,8 +77,8 @@ async fn make(admin: &Admin, operator: &Operator, body: &Bytes) -> Result<Respon
         }
     }
     let integration = Arc::new(sealed(&admin.cloudflare, draft)?);
-    let creation = Change::PutIntegration(Arc::clone(&integration));
-    change(enforcer, &turn, operator, "posture integration made", integration.id.as_str(), creation).await?;
+    let creation = Change::Put(Object::Integration(Arc::clone(&integration)));
+    change(enforcer, &turn, operator, "posture integration made", creation).await?;
     Ok(done(shown(enforcer, &integration), warnings))
 }
 
@@ -106,8 +106,8 @@ async fn write_over(admin: &Admin, operator: &Operator, id: &str, body: &Bytes) 
     let Written { object: draft, mut warnings } = patched()?;
     warnings.extend(tried);
     let integration = Arc::new(sealed(&admin.cloudflare, draft)?);
-    let edit = Change::PutIntegration(Arc::clone(&integration));
-    change(enforcer, &turn, operator, "posture integration changed", id, edit).await?;
+    let edit = Change::Put(Object::Integration(Arc::clone(&integration)));
+    change(enforcer, &turn, operator, "posture integration changed", edit).await?;
     Ok(done(shown(enforcer, &integration), warnings))
 }
 
@@ -132,8 +132,8 @@ pub(super) async fn delete(
                 .filter(|check| check.check.predicate.connection().is_some_and(|connection| connection.as_str() == id));
             must_not_be_referred_to(ErrorCode::IntegrationInUse, rules, is_forced(&query))?;
         }
-        let deletion = Change::DeleteIntegration(ConnectionId::from(id.as_str()));
-        change(enforcer, &turn, &operator, "posture integration deleted", &id, deletion).await?;
+        let deletion = Change::Delete(ObjectId::Integration(ConnectionId::from(id.as_str())));
+        change(enforcer, &turn, &operator, "posture integration deleted", deletion).await?;
         Ok(done((), Vec::new()))
     };
     to_its_end(work).await

@@ -17,7 +17,7 @@ use crate::api::admin::Admin;
 use crate::api::refusal::Refusal;
 use crate::clock::Timestamp;
 use crate::dialect::cloudflare::{self, ApiError, ErrorCode, Message, Written};
-use crate::enforce::{Change, Enforcer, Turn};
+use crate::enforce::{Change, Enforcer, Object, ObjectId, Turn};
 use crate::id::ListId;
 use crate::policy::device_list::DeviceList;
 use crate::policy::objects::Objects;
@@ -128,7 +128,7 @@ async fn put(
     warnings: Vec<Message>,
 ) -> Result<Response, Refusal> {
     let list = Arc::new(list);
-    change(enforcer, turn, operator, what, list.id.as_str(), Change::PutList(Arc::clone(&list))).await?;
+    change(enforcer, turn, operator, what, Change::Put(Object::List(Arc::clone(&list)))).await?;
     Ok(done(cloudflare::gateway_list(&list, true), warnings))
 }
 
@@ -156,8 +156,8 @@ pub(super) async fn delete(
             must_not_be_referred_to(ErrorCode::InUse, others, forced)?;
             must_not_be_asked(&published, &own.map(AsRef::as_ref).into_iter().collect::<Vec<_>>(), forced)?;
         }
-        let deletion = Change::DeleteList(ListId::from(id.as_str()));
-        change(enforcer, &turn, &operator, "gateway list deleted", &id, deletion).await?;
+        let deletion = Change::Delete(ObjectId::List(ListId::from(id.as_str())));
+        change(enforcer, &turn, &operator, "gateway list deleted", deletion).await?;
         Ok(done(json!({}), Vec::new()))
     };
     to_its_end(work).await

@@ -8,7 +8,6 @@ mod integrations;
 mod lists;
 mod rules;
 
-use std::future::Future;
 use std::sync::Arc;
 
 use axum::extract::{RawPathParams, Request, State};
@@ -18,16 +17,16 @@ use axum::routing::get;
 use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::access::Operator;
 use super::admin::Admin;
 use super::body::{self, BodyBounds};
 use super::refusal::Refusal;
+use super::writing::{change, new_id, to_its_end};
 use crate::clock::Timestamp;
 use crate::config;
 use crate::dialect::cloudflare::{self, ApiError, ErrorCode, Message};
-use crate::enforce::{Change, ChangeRefused, Enforcer, Published, Turn};
+use crate::enforce::Published;
 use crate::limits;
 use crate::policy::objects::{Meta, Origin, PostureCheck, ServicePolicy};
 use crate::store::Sealer;
@@ -78,11 +77,6 @@ async fn own_account(State(admin): State<Admin>, path: RawPathParams, request: R
     }
 }
 
-/// A new id, as Cloudflare makes them.
-fn new_id() -> String {
-    Uuid::new_v4().to_string()
-}
-
 /// The body of a request that writes, from somebody who may.
 async fn written(operator: &Operator, request: Request) -> Result<Bytes, Refusal> {
     may_write(operator)?;
@@ -91,13 +85,6 @@ async fn written(operator: &Operator, request: Request) -> Result<Bytes, Refusal
 
 fn may_write(operator: &Operator) -> Result<(), Refusal> {
     operator.must_be_admin().map_err(|_| ErrorCode::Forbidden.into())
-}
-
-/// Does work in a task of its own: a change that has begun comes to its end, whether or not the client waits for it.
-async fn to_its_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
-) -> Result<T, Refusal> {
-    tokio::spawn(work).await.unwrap_or_else(|_| Err(ErrorCode::Internal.into()))
 }
 
 /// A reply to something that was done.
@@ -115,30 +102,6 @@ fn listed<T, S: Serialize>(mut items: Vec<(Timestamp, T)>, show: impl Fn(T) -> S
 #[derive(Serialize)]
 struct Deleted<'a> {
     id: &'a str,
-}
-
-/// Makes a change and tells the log who made it.
-async fn change(
-    enforcer: &Enforcer,
-    turn: &Turn<'_>,
-    operator: &Operator,
-    what: &'static str,
-    id: &str,
-    change: Change,
-) -> Result<(), Refusal> {
-    match enforcer.change(turn, change).await {
-        Ok(generation) => {
-            tracing::info!(operator = &*operator.name, id, generation, "{what}");
-            Ok(())
-        }
-        Err(ChangeRefused::Unavailable(error)) => {
-            tracing::error!(%error, operator = &*operator.name, id, "not stored: {what}");
-            Err(Refusal::store_unavailable())
-        }
-        Err(refused @ ChangeRefused::Policy(_)) => {
-            Err(ApiError::because(ErrorCode::Invalid, refused.to_string()).into())
-        }
-    }
 }
 
 /// Refuses to change what is written in a file.
@@ -171,7 +134,7 @@ fn must_not_be_asked(published: &Published, checks: &[&PostureCheck], forced: bo
     let names = asked_by.iter().take(limits::IN_USE_NAMES_MAX).map(|policy| format!("`{}`", policy.name));
     let names: Vec<String> = names.collect();
     let message = format!(
-        "{} service {} it: {}; change them first, or add `?force=true`, after which those that name it stay shut",
+        "{} service {} it: {}; change them first, or add `?force=true`, after which policies that name it stay shut and those that select it by attribute ask for less",
         asked_by.len(),
         if asked_by.len() == 1 { "policy asks for" } else { "policies ask for" },
         names.join(", ")

@@ -14,7 +14,7 @@ use crate::api::access::Operator;
 use crate::api::admin::Admin;
 use crate::api::refusal::Refusal;
 use crate::dialect::cloudflare::{self, ApiError, ErrorCode};
-use crate::enforce::{Change, Enforcer};
+use crate::enforce::{Change, Enforcer, Object, ObjectId};
 use crate::id::{CheckId, ListId};
 use crate::policy::objects::{Objects, PostureCheck};
 
@@ -97,7 +97,7 @@ async fn put(
     warnings: Vec<cloudflare::Message>,
 ) -> Result<Response, Refusal> {
     let rule = Arc::new(rule);
-    change(enforcer, turn, operator, what, rule.check.id.as_str(), Change::PutCheck(Arc::clone(&rule))).await?;
+    change(enforcer, turn, operator, what, Change::Put(Object::Check(Arc::clone(&rule)))).await?;
     Ok(done(cloudflare::rule(&rule), warnings))
 }
 
@@ -126,8 +126,8 @@ pub(super) async fn delete(
             }
         };
         if exists {
-            let deletion = Change::DeleteCheck(CheckId::from(id.as_str()));
-            change(enforcer, &turn, &operator, "posture rule deleted", &id, deletion).await?;
+            let deletion = Change::Delete(ObjectId::Check(CheckId::from(id.as_str())));
+            change(enforcer, &turn, &operator, "posture rule deleted", deletion).await?;
         }
         Ok(done(Deleted { id: &id }, Vec::new()))
     };

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::Timestamp;
 use crate::config::policy::ObjectPlaces;
-use crate::config::{ExpiredCrl, Finding, Findings, Place, ServerCertificate, Settings};
+use crate::config::{ExpiredCrl, Finding, Findings, Place, ServerCertificate, Settings, Store as StoreKind};
 use crate::policy::Objects;
+use crate::store::Sealer;
 use crate::tls::{
     CrlPolicy, MaterialWarning, ReloadableResolver, ServerCertificateError, ServerCertificateFiles, TrustError,
     TrustSources, TrustStore, load_certificates,
@@ -20,6 +21,7 @@ pub(super) fn findings(settings: &Settings, now: Timestamp) -> Findings {
     told.client_trust();
     told.authorities("identity.auto_enroll.ca_files", &settings.identity.auto_enroll.ca_files);
     told.data_directory();
+    told.authorities("cloudflare.ca_files", &settings.cloudflare.ca_files);
     told.findings
 }
 
@@ -141,6 +143,11 @@ impl Told<'_> {
         if directory.exists() && !directory.is_dir() {
             let problem = format!("{} is not a folder", directory.display());
             self.error("data.directory".to_owned(), &problem);
+        }
+        if self.settings.data.store == StoreKind::Redb
+            && let Err(error) = Sealer::check(&self.settings.data.secrets_key_file)
+        {
+            self.error("data.secrets_key_file".to_owned(), &error);
         }
     }
 }

@@ -24,6 +24,7 @@ pub fn document() -> String {
             "/api/v1/identities/{id}/posture/providers/{connectionId}": { "put": put_provider() },
             "/api/v1/policy": { "get": simple("The policy in force and how its last loads went", &["admin"]) },
             "/api/v1/explain": { "get": explain() },
+            "/api/v1/audit": { "get": audit() },
             "/api/v1/reload": { "post": simple("Loads the policy files again", &["admin"]) },
         },
         "components": { "schemas": schemas, "securitySchemes": security_schemes() },
@@ -84,6 +85,19 @@ fn explain() -> Value {
         parameter("service", "query", "The service's id or name"),
     ];
     if let Some(operation) = operation.as_object_mut() {
+        operation.insert("parameters".to_owned(), json!(parameters));
+    }
+    operation
+}
+
+fn audit() -> Value {
+    let mut operation = simple("The changes made through the API, newest first", &["admin"]);
+    let number = |name: &str, description: &str| {
+        let schema = json!({ "type": "integer" });
+        json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema })
+    };
+    if let Some(operation) = operation.as_object_mut() {
+        let parameters = [number("limit", "Entries at most: 10 unless told"), number("offset", "Entries to leave out")];
         operation.insert("parameters".to_owned(), json!(parameters));
     }
     operation

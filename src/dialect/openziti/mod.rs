@@ -5,6 +5,7 @@
 //! `versionReading`, `reasonCode`, …) are additions that OpenZiti's clients pass over; nothing they know changes its meaning.
 
 mod api_session;
+mod entity;
 mod envelope;
 mod error;
 mod failed_request;

@@ -123,14 +123,21 @@ pub enum Observed {
     Nothing,
 }
 
-/// A certificate as a failure record shows it: by its names, not its bytes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// A certificate as a failure record shows it: everything a check may ask of it, not its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct HeldCertificate {
     common_name: Option<String>,
     names: Vec<String>,
+    issuer: Option<String>,
+    key_usages: Vec<super::certificate::KeyUsage>,
+    not_before: Timestamp,
     not_after: Timestamp,
     private_key: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<super::certificate::TrustStore>,
 }
 
 /// Whether somebody reports for the device.
@@ -245,6 +252,7 @@ impl Check {
         &self,
         entries: impl FnOnce(&ListId) -> Option<listed::Entries>,
         signer: impl FnOnce(&CertificateId) -> Option<Signer>,
+        connected: impl FnOnce(&ConnectionId) -> bool,
     ) -> Option<Check> {
         let predicate = match &self.predicate {
             Predicate::Listed(rule) => {
@@ -252,6 +260,13 @@ impl Check {
             }
             Predicate::Certificate(rule) => {
                 Predicate::Certificate(certificate::CertificateRule { signer: signer(&rule.signed_by), ..rule.clone() })
+            }
+            // The empty id stands for providers that nobody can be connected to: they simply know no device.
+            Predicate::Provider(rule) if !rule.connection.as_str().is_empty() => {
+                Predicate::Provider(provider::ProviderRule {
+                    unconnected: !connected(&rule.connection),
+                    ..rule.clone()
+                })
             }
             _ => return None,
         };
@@ -319,8 +334,13 @@ fn held_certificates(posture: &Posture) -> Option<Vec<HeldCertificate>> {
     let shown = held.map(|certificate| HeldCertificate {
         common_name: certificate.common_name.clone(),
         names: certificate.names.clone(),
+        issuer: certificate.issuer(),
+        key_usages: certificate.key_usages.clone(),
+        not_before: certificate.not_before,
         not_after: certificate.not_after,
         private_key: certificate.private_key,
+        path: certificate.path.clone(),
+        store: certificate.store,
     });
     Some(shown.collect())
 }

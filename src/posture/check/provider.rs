@@ -23,6 +23,9 @@ pub struct ProviderRule {
     /// Whether a record without a provider's own id and with score 0 means that the provider does not know the device.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub unmatched_is_unknown: bool,
+    /// Whether there is no such connection, put here when a snapshot is compiled.
+    #[serde(skip)]
+    pub unconnected: bool,
 }
 
 /// One thing that must be true.
@@ -64,6 +67,10 @@ const UNKNOWN: Outcome = Outcome::NoResult(NoResultReason::UnknownToProvider);
 
 impl ProviderRule {
     pub(super) fn assess(&self, posture: &Posture, max_age: Option<Duration>, now: Timestamp) -> Assessment {
+        // What was said once would otherwise count for ever: nobody is left to say anything else.
+        if self.unconnected {
+            return Assessment::lasting(Outcome::NoResult(NoResultReason::Dangling));
+        }
         let Some(fact) = self.find(posture) else {
             return Assessment::lasting(UNKNOWN);
         };

@@ -24,7 +24,8 @@ pub(super) fn legacy_tanium() -> Question {
 }
 
 fn ask(connection: ConnectionId, criteria: Vec<Criterion>) -> Question {
-    Question::to_all(Predicate::Provider(ProviderRule { connection, criteria, unmatched_is_unknown: false }))
+    let rule = ProviderRule { connection, criteria, unmatched_is_unknown: false, unconnected: false };
+    Question::to_all(Predicate::Provider(rule))
 }
 
 fn must_be(member: ProviderMember, wanted: Wanted) -> Criterion {
@@ -242,5 +243,6 @@ pub(super) fn custom(input: &mut Input<'_>) -> Result<Question, ApiError> {
     let criteria = vec![must_be(ProviderMember::Score, Wanted::Number(comparison, score))];
     // Ours: whether a device that the provider does not know counts as such instead of having score 0.
     let unmatched_is_unknown = input.members.flag("strict")?.unwrap_or(false);
-    Ok(Question::to_all(Predicate::Provider(ProviderRule { connection, criteria, unmatched_is_unknown })))
+    let rule = ProviderRule { connection, criteria, unmatched_is_unknown, unconnected: false };
+    Ok(Question::to_all(Predicate::Provider(rule)))
 }

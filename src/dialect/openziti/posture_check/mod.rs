@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::entity::{name, role_attributes, tags};
 use super::error::{ApiError, FieldError};
 use super::members::{Members, json};
 use crate::clock::Timestamp;
@@ -165,54 +166,6 @@ fn read(body: &[u8], id: CheckId, mut meta: Meta, write: Write<'_>) -> Result<Po
         },
     };
     Ok(PostureCheck { check: Arc::new(check), role_attributes, meta, as_written: None })
-}
-
-fn name(members: &Members<'_>) -> Result<Arc<str>, FieldError> {
-    let name = members.required_text("name")?;
-    if name.is_empty() {
-        return Err(members.missing("name"));
-    }
-    if name.len() > limits::NAME_BYTES_MAX {
-        return Err(members.wrong("name", format!("is longer than {} bytes", limits::NAME_BYTES_MAX)));
-    }
-    Ok(name.into())
-}
-
-fn role_attributes(members: &Members<'_>) -> Result<Vec<Arc<str>>, FieldError> {
-    let mut attributes = members.texts("roleAttributes")?.unwrap_or_default();
-    for (index, attribute) in attributes.iter().enumerate() {
-        let reason = if attribute.is_empty() {
-            "must not be empty"
-        } else if attribute.starts_with(['#', '@']) {
-            "must not start with `#` or `@`"
-        } else {
-            continue;
-        };
-        return Err(FieldError::new(members.item("roleAttributes", index), reason, &Value::from(attribute.as_str())));
-    }
-    attributes.sort_unstable();
-    attributes.dedup();
-    if attributes.len() > limits::ATTRIBUTES_PER_OBJECT_MAX {
-        let reason = format!("has more than {} entries", limits::ATTRIBUTES_PER_OBJECT_MAX);
-        return Err(members.wrong("roleAttributes", reason));
-    }
-    Ok(attributes.into_iter().map(Arc::from).collect())
-}
-
-fn tags(members: &Members<'_>) -> Result<Map<String, Value>, FieldError> {
-    let Some(given) = members.get("tags") else {
-        return Ok(Map::new());
-    };
-    let tags = given.as_object().ok_or_else(|| members.wrong("tags", "must be an object"))?;
-    if tags.len() > limits::ATTRIBUTES_PER_OBJECT_MAX {
-        return Err(members.wrong("tags", format!("has more than {} members", limits::ATTRIBUTES_PER_OBJECT_MAX)));
-    }
-    match tags.iter().find(|(_, value)| value.is_array() || value.is_object()) {
-        None => Ok(tags.clone()),
-        Some((tag, value)) => {
-            Err(FieldError::new(format!("tags.{tag}"), "must be a string, a number, true, false or null", value))
-        }
-    }
 }
 
 fn max_age(members: &Members<'_>) -> Result<Option<Duration>, FieldError> {

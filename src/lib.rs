@@ -99,7 +99,8 @@
 //! certificates; trust is asked again with each connection and each request.
 //!
 //! **What is logged.** Every decision with request id, identity, service, policy, generation and reason; every refused
-//! connection with the certificate's subject and serial number. **Never logged:** tokens, secrets, keys, bodies.
+//! connection with the certificate's subject and serial number; every login and log-out of an operator, and every refused login.
+//! **Never logged:** tokens, passwords, secrets, keys, bodies.
 //!
 //! **What a refused client learns** is the service's `disclosure`: a reason code, or also the failing checks and what to do, or
 //! also the values.

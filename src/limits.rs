@@ -111,6 +111,8 @@ pub const API_REFUSED_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const API_REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(1);
 /// When a client may try again after the store could not take its report.
 pub const API_STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Longest name with a port that a client may know a listener by, in bytes.
+pub const API_HOST_BYTES_MAX: usize = 260;
 /// Longest request path shown in a log line, in bytes.
 pub const API_LOGGED_PATH_BYTES_MAX: usize = 256;
 /// Wrong tokens a source address may send before it is locked out.
@@ -326,3 +328,42 @@ pub const AUDIT_OBJECT_BYTES_MAX: usize = 16 * 1024;
 pub const IN_USE_NAMES_MAX: usize = 20;
 /// How long the same creation again makes nothing new: clients repeat what seemed to fail, without telling that they do.
 pub const API_REPLAY_WINDOW: Duration = Duration::from_secs(60);
+/// Least cost of a password hash, as memory in KiB with passes over it; one of the pairs must be reached (OWASP's list for
+/// argon2id with one lane).
+pub const PASSWORD_HASH_COSTS_MIN: [(u32, u32); 5] = [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
+/// Most memory one password hash may ask for, in KiB: a login takes as much.
+pub const PASSWORD_HASH_MEMORY_KIB_MAX: u32 = 128 * 1024;
+/// Most passes over its memory a password hash may ask for.
+pub const PASSWORD_HASH_PASSES_MAX: u32 = 10;
+/// Most lanes of a password hash.
+pub const PASSWORD_HASH_LANES_MAX: u32 = 16;
+/// Memory of a password hash made here, in KiB.
+pub const PASSWORD_HASH_MEMORY_KIB: u32 = 64 * 1024;
+/// Passes of a password hash made here.
+pub const PASSWORD_HASH_PASSES: u32 = 3;
+/// Shortest salt of a password hash, in bytes.
+pub const PASSWORD_SALT_BYTES_MIN: usize = 8;
+/// Shortest digest in a password hash, in bytes.
+pub const PASSWORD_DIGEST_BYTES_MIN: usize = 16;
+/// Shortest password that is hashed, in bytes.
+pub const PASSWORD_BYTES_MIN: usize = 8;
+/// Longest password, in bytes.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// Longest time a session of the admin API can be configured to last.
+pub const ADMIN_SESSION_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Longest body of a login, in bytes.
+pub const API_LOGIN_BYTES_MAX: usize = 16 * 1024;
+/// Passwords verified at once; each takes [`PASSWORD_HASH_MEMORY_KIB_MAX`] at most, and a thread.
+pub const API_LOGINS_MAX: usize = 2;
+/// Logins that wait for their turn; further ones are refused.
+pub const API_LOGINS_WAITING_MAX: usize = 32;
+/// Longest a login waits for its turn.
+pub const API_LOGIN_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Sessions of one operator; past it the one that has been quiet longest ends.
+pub const API_SESSIONS_PER_OPERATOR_MAX: usize = 64;
+/// Wrong passwords for a user name, from all source addresses together, before the name is locked out.
+pub const API_FREE_GUESSES_PER_NAME: u32 = 20;
+/// User names whose wrong passwords are counted; past it the one that has been quiet longest is forgotten.
+pub const API_GUESSED_NAMES_MAX: usize = 4096;
+/// Source addresses remembered for a user name because it logged in from there; they are spared the name's lock-out.
+pub const API_FAMILIAR_SOURCES_MAX: usize = 16;

@@ -42,6 +42,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("dashmap", &["enforce", "tls"]),
     ("axum", &["api", "cli"]),
     ("rcgen", &["tls"]),
+    ("argon2", &["config"]),
     ("x509_parser", &["tls", "posture"]),
     ("prometheus", &["telemetry"]),
 ];

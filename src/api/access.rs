@@ -1,4 +1,4 @@
-//! Who may use the admin API: bearer tokens, known by their digest, and client certificates, known by their names.
+//! Who may use the admin API: bearer tokens, known by their digest, client certificates, known by their names, and users.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,10 +11,9 @@ use ring::digest::{SHA256, digest};
 use crate::clock::Timestamp;
 use crate::config::{Admin as Access, AdminRole};
 use crate::dialect::openziti::ErrorCode;
-use crate::enforce::{Author, Connection};
+use crate::enforce::{Author, Connection, Credential};
 
 use super::edge::RequestId;
-use super::guessing::{Digest, Guessing};
 use super::refusal::{Language, Refusal};
 
 /// Who a request to the admin API comes from.
@@ -22,6 +21,7 @@ use super::refusal::{Language, Refusal};
 pub(super) struct Operator {
     pub(super) name: Arc<str>,
     pub(super) role: AdminRole,
+    pub(super) means: Means,
     pub(super) origin: Origin,
 }
 
@@ -43,29 +43,61 @@ impl Origin {
     }
 }
 
+/// What an operator is known by in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Means {
+    /// A token.
+    Token,
+    /// A client certificate.
+    Certificate,
+    /// A user name and its password.
+    Password,
+}
+
+/// Bytes of the digest in an operator's id.
+const OPERATOR_ID_BYTES: usize = 16;
+
 impl Operator {
-    /// The operator behind a request. A token that is sent must be right, whatever certificate comes with it.
-    pub(super) fn of(
-        access: &Access,
-        guessing: &Guessing,
-        headers: &HeaderMap,
-        language: Language,
-        connection: &Connection,
-        now: Timestamp,
-    ) -> Result<Operator, Refusal> {
-        let Some(presented) = Presented::of(headers, language) else {
-            return by_certificate(access, connection, now).ok_or(ErrorCode::Unauthorized.into());
+    fn new(name: &Arc<str>, role: AdminRole, means: Means) -> Self {
+        Operator { name: Arc::clone(name), role, means, origin: Origin::default() }
+    }
+
+    /// The operator of a token.
+    pub(super) fn of_token(access: &Access, presented: Presented<'_>) -> Option<Operator> {
+        by_token(access, presented)
+    }
+
+    /// The operator whose certificate this is, trusted now.
+    pub(super) fn of_credential(access: &Access, credential: &dyn Credential, now: Timestamp) -> Option<Operator> {
+        credential.recheck(now).ok()?;
+        let carried = credential.names();
+        let known = access.client_certificates.iter().find(|known| carried.contains(&known.subject))?;
+        Some(Operator::new(&known.subject.to_string().into(), known.role, Means::Certificate))
+    }
+
+    /// The operator with a user name, who has shown the password before.
+    pub(super) fn of_user(access: &Access, name: &str) -> Option<Operator> {
+        let known = access.users.iter().find(|user| *user.name == *name)?;
+        Some(Operator::new(&known.name, known.role, Means::Password))
+    }
+
+    /// An id that stays the same as long as the configuration names the operator so.
+    pub(super) fn id(&self) -> String {
+        let means = match self.means {
+            Means::Token => "token",
+            Means::Certificate => "certificate",
+            Means::Password => "user",
         };
-        let source = connection.peer().map(|peer| peer.ip());
-        if let Some(remaining) = source.and_then(|source| guessing.locked_out(source, now)) {
-            return Err(Refusal::locked_out(remaining));
+        let digest = digest(&SHA256, format!("{means}:{}", self.name).as_bytes());
+        digest.as_ref().iter().take(OPERATOR_ID_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether the operator may change something.
+    pub(super) fn may_write(&self) -> bool {
+        match self.role {
+            AdminRole::Admin => true,
+            AdminRole::ReadOnly => false,
         }
-        by_token(access, presented).ok_or_else(|| {
-            if let Some(source) = source {
-                guessing.wrong(source, sha256(presented.token), now);
-            }
-            ErrorCode::Unauthorized.into()
-        })
     }
 
     /// The operator as the audit trail names them.
@@ -76,10 +108,7 @@ impl Operator {
 
     /// Lets through only who may change something.
     pub(super) fn must_be_admin(&self) -> Result<(), Refusal> {
-        match self.role {
-            AdminRole::Admin => Ok(()),
-            AdminRole::ReadOnly => Err(ErrorCode::Unauthorized.into()),
-        }
+        if self.may_write() { Ok(()) } else { Err(ErrorCode::Unauthorized.into()) }
     }
 }
 
@@ -97,22 +126,14 @@ fn by_token(access: &Access, presented: Presented<'_>) -> Option<Operator> {
         (Some(given), Some(own)) => given.eq_ignore_ascii_case(own.as_bytes()),
         (Some(given), None) => !given.is_empty(),
     });
-    found.map(|token| Operator { name: Arc::clone(&token.name), role: token.role, origin: Origin::default() })
-}
-
-fn by_certificate(access: &Access, connection: &Connection, now: Timestamp) -> Option<Operator> {
-    let credential = connection.credential()?;
-    credential.recheck(now).ok()?;
-    let carried = credential.names();
-    let known = access.client_certificates.iter().find(|known| carried.contains(&known.subject))?;
-    Some(Operator { name: known.subject.to_string().into(), role: known.role, origin: Origin::default() })
+    found.map(|token| Operator::new(&token.name, token.role, Means::Token))
 }
 
 /// A token as it was sent, with the e-mail address that came with it where one must.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Presented<'a> {
-    token: &'a [u8],
-    email: Option<&'a [u8]>,
+pub(super) struct Presented<'a> {
+    pub(super) token: &'a [u8],
+    pub(super) email: Option<&'a [u8]>,
 }
 
 impl<'a> Presented<'a> {
@@ -120,7 +141,7 @@ impl<'a> Presented<'a> {
     ///
     /// Cloudflare's clients may send `X-Auth-Email` with `X-Auth-Key`, which count before a bearer token, or
     /// `X-Auth-User-Service-Key`.
-    fn of(headers: &'a HeaderMap, language: Language) -> Option<Self> {
+    pub(super) fn of(headers: &'a HeaderMap, language: Language) -> Option<Self> {
         let header =
             |name: &str| headers.get(name).map(|value| value.as_bytes().trim_ascii()).filter(|value| !value.is_empty());
         let bearer = || {
@@ -137,12 +158,6 @@ impl<'a> Presented<'a> {
             }
         }
     }
-}
-
-fn sha256(bytes: &[u8]) -> Digest {
-    let mut value = [0; 32];
-    value.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    value
 }
 
 #[cfg(test)]
@@ -186,7 +201,7 @@ mod tests {
             email: None,
             role: AdminRole::ReadOnly,
         };
-        let access = Access { tokens: vec![token], client_certificates: Vec::new() };
+        let access = Access { tokens: vec![token], ..Access::default() };
         let by_token = |token| by_token(&access, Presented { token, email: None });
         let known = by_token(b"secret").unwrap();
         assert_eq!((&*known.name, known.role), ("ops", AdminRole::ReadOnly));
@@ -207,7 +222,7 @@ mod tests {
             let headers =
                 fields.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
             let headers = HeaderMap::from_iter(headers);
-            let access = Access { tokens: vec![token(own)], client_certificates: Vec::new() };
+            let access = Access { tokens: vec![token(own)], ..Access::default() };
             Presented::of(&headers, Language::Cloudflare)
                 .is_some_and(|presented| by_token(&access, presented).is_some())
         };

@@ -72,7 +72,7 @@ impl Client {
             .route("/posture-response", post(posture_response))
             .route("/posture-response-bulk", post(posture_response_bulk))
             .route("/current-identity", get(current_identity))
-            .route("/version", get(|| version::show(Api::Client)))
+            .route("/version", get(show_version))
             .with_state(self.clone());
         let native = Router::new()
             .route("/posture", put(posture))
@@ -81,6 +81,8 @@ impl Client {
         let routes = Router::new()
             .nest("/edge/client/v1", routes)
             .nest("/api/v1", native)
+            .route("/", get(show_version))
+            .route("/version", get(show_version))
             .fallback(refusal::unknown_path)
             .method_not_allowed_fallback(refusal::wrong_method);
         edge::around(routes, edge)
@@ -167,6 +169,10 @@ impl Client {
         response.extensions_mut().insert(Caller(device.identity().as_str().into()));
         response
     }
+}
+
+async fn show_version(request: Request) -> Response {
+    version::show(Api::Client, request).await
 }
 
 async fn posture_response(

@@ -10,27 +10,33 @@
 //! * A device writes and reads posture under the identity of its own verified certificate, asked again with each request.
 //! * A report is answered with success only after the store has made it durable; any other leaves the
 //!   earlier posture in force.
-//! * No token, and no body, is ever logged or returned. Tokens are compared by digest, in constant time.
+//! * No token, no password and no body is ever logged. Tokens are compared by digest, in constant time, and only the answer to
+//!   a login, and to its holder's question, has one in it.
 //! * Every request is answered, with a request id, whatever a handler does.
 
 mod access;
 pub mod admin;
+mod authorities;
 mod body;
 pub mod client;
 pub mod cloudflare;
 mod connection;
 mod edge;
+mod guard;
 mod guessing;
 pub mod listener;
 pub mod ops;
+mod passwords;
 mod places;
 mod prompts;
 mod refusal;
 pub mod reload;
+mod sessions;
 mod version;
 mod writing;
 
 pub use admin::Admin;
+pub use authorities::Authorities;
 pub use client::Client;
 pub use cloudflare::Cloudflare;
 pub use listener::{BindError, Bounds, Credentials, Listener, Security, credentials};

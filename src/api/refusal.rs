@@ -88,9 +88,14 @@ impl Refusal {
         Refusal::because(code, "certificate", reason.title(), reason.code())
     }
 
-    /// The source address sent too many wrong tokens.
+    /// Too many wrong tokens or passwords came from there, or for this user name.
     pub(super) fn locked_out(remaining: Duration) -> Self {
         Refusal { retry_after: Some(remaining), ..ErrorCode::RateLimited.into() }
+    }
+
+    /// More passwords wait to be verified than can be in time.
+    pub(super) fn too_many_logins() -> Self {
+        Refusal { retry_after: Some(limits::API_LOCK_OUT_FIRST), ..ErrorCode::RateLimited.into() }
     }
 
     /// A write could not be made durable; what was known before stays in force.

@@ -57,5 +57,5 @@ fn unfit(errors: &[CompileError]) -> Refusal {
         CompileProblem::Expression(_) => "postureExpression",
         CompileProblem::TooMany => "body",
     };
-    Refusal::because(ErrorCode::CouldNotValidate, field, error.problem.to_string(), &*error.name)
+    Refusal::because(ErrorCode::CouldNotValidate, field, error.problem.to_string(), &error.name)
 }

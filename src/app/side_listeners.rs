@@ -10,7 +10,7 @@ use pingora::services::background::BackgroundService;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{Admin, Client, Cloudflare, Listener, Ops, Readiness, Security, credentials};
+use crate::api::{Admin, Authorities, Client, Cloudflare, Listener, Ops, Readiness, Security, credentials};
 use crate::config::watch::{Change, Timing, Watched, Watcher};
 use crate::policy::subject::SubjectKind;
 use crate::provider::Connectors;
@@ -87,6 +87,10 @@ impl SideListeners {
                 settings: postern.settings().cloudflare.clone(),
                 sealer: Arc::clone(postern.sealer()),
                 providers: postern.providers().clone(),
+            },
+            authorities: Authorities {
+                shown: Arc::clone(postern.trust().admin()),
+                clients: Arc::clone(postern.trust().clients()),
             },
         };
         serve(admin.0, routes.router(), admin.1);

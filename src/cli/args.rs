@@ -10,6 +10,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::demo;
 
+mod admin;
+
+pub use admin::{AdminArgs, AdminCommand};
+
 /// Longest validity a certificate may be asked for on the command line, in days.
 const CERTIFICATE_DAYS_MAX: i64 = 3650;
 
@@ -51,6 +55,8 @@ pub enum Command {
     Health(HealthArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Pki(PkiArgs),
+    #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+    Admin(AdminArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Completions(CompletionsArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]

@@ -3,6 +3,7 @@
 //! A command gets its arguments and the [`Terminal`], and answers with an [`Exit`] or an error that says what and where.
 //! Nothing but the terminal writes to the process's output.
 
+mod admin;
 pub mod args;
 mod check;
 mod completions;
@@ -55,6 +56,8 @@ pub enum CommandError {
     Health(#[from] health::HealthError),
     /// The development CA.
     Pki(#[from] tls::pki::PkiError),
+    /// What operators sign in with.
+    Admin(#[from] admin::AdminError),
     /// The schema files.
     Schema(#[from] schema::SchemaError),
     /// Standard output.
@@ -94,6 +97,7 @@ fn run(command: &Command, terminal: &Terminal) -> Result<Exit, CommandError> {
         Command::Demo(args) => demo::run(args, terminal)?,
         Command::Health(args) => health::run(args, terminal)?,
         Command::Pki(args) => pki::run(args, &SystemClock, terminal)?,
+        Command::Admin(args) => admin::run(args, terminal)?,
         Command::Completions(args) => completions::run(args, terminal),
         Command::Schema(args) => schema::run(args, terminal)?,
         Command::DemoAgent => demo::agent_program::play(),

@@ -20,6 +20,7 @@ mod handshake;
 mod identity;
 mod material;
 mod pem;
+pub mod pkcs7;
 pub mod pki;
 mod server_cert;
 mod settings;

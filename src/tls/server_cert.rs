@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls_pki_types::CertificateDer;
 
 use super::identity::Certificate;
 use super::material::{Concern, MaterialError, MaterialWarning, date_concern, load_certified_key};
@@ -82,6 +83,11 @@ impl ReloadableResolver {
         self.current.load().infos.clone()
     }
 
+    /// The certificates shown beside them: the CAs that issued them, as far as the files hold those.
+    pub fn issuers(&self) -> Vec<CertificateDer<'static>> {
+        self.current.load().issuers.clone()
+    }
+
     /// What should be known about the certificates in use, as of their loading.
     pub fn warnings(&self) -> Vec<MaterialWarning> {
         self.current.load().warnings.clone()
@@ -121,6 +127,8 @@ struct Certificates {
     /// By what follows the `*.`.
     wildcard: HashMap<Box<str>, Arc<CertifiedKey>>,
     infos: Vec<ServerCertificateInfo>,
+    /// What follows the servers' own certificates in their chains.
+    issuers: Vec<CertificateDer<'static>>,
     warnings: Vec<MaterialWarning>,
 }
 
@@ -146,8 +154,9 @@ impl Certificates {
             }
             warnings.extend(concerns(info, now));
         }
+        let issuers = loaded.iter().flat_map(|(key, _)| key.cert.iter().skip(1).cloned()).collect();
         let infos = loaded.into_iter().map(|(_, info)| info).collect();
-        Ok(Certificates { default, exact, wildcard, infos, warnings })
+        Ok(Certificates { default, exact, wildcard, infos, issuers, warnings })
     }
 
     fn select(&self, server_name: Option<&str>) -> Arc<CertifiedKey> {

@@ -162,6 +162,7 @@ pub struct TrustBundle {
     /// Over everything that decides: two bundles with the same digest give the same answers.
     digest: [u8; 32],
     verifier: Arc<dyn ClientCertVerifier>,
+    authorities: Vec<CertificateDer<'static>>,
     crls: CrlIndex,
     crl_policy: CrlPolicy,
     warnings: Vec<MaterialWarning>,
@@ -176,6 +177,11 @@ impl TrustBundle {
     /// What should be known about files that work.
     pub fn warnings(&self) -> &[MaterialWarning] {
         &self.warnings
+    }
+
+    /// The CA certificates that may vouch for clients.
+    pub fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.authorities
     }
 
     /// Whether `identity` is still believed at `now`. Asked for every connection and every request.
@@ -258,6 +264,7 @@ impl TrustBundle {
             epoch,
             digest: digest_of(&cas, &crls, sources.crl_policy),
             verifier,
+            authorities: cas.certificates.into_iter().map(|(_, der)| der).collect(),
             crls,
             crl_policy: sources.crl_policy,
             warnings,

@@ -15,11 +15,17 @@ async fn status(request: RequestBuilder) -> StatusCode {
 }
 
 #[tokio::test]
-async fn without_credentials_nothing_is_shown_but_the_version() {
+async fn without_credentials_nothing_is_shown_but_version_and_cas() {
     let world = World::in_force();
     let admin = world.admin().await;
     let http = world.http(&admin, None);
-    for path in [IDENTITIES, "/edge/management/v1/services/wiki-id", "/api/v1/policy", "/nowhere", "/"] {
+    for path in [
+        IDENTITIES,
+        "/edge/management/v1/services/wiki-id",
+        "/api/v1/policy",
+        "/nowhere",
+        "/edge/management/v1/current-api-session",
+    ] {
         let reply = http.get(admin.url(path)).send().await.unwrap();
         assert_eq!(reply.status(), StatusCode::UNAUTHORIZED, "{path}");
         assert_eq!(reply.headers()["www-authenticate"], r#"Bearer realm="postern""#);
@@ -31,10 +37,32 @@ async fn without_credentials_nothing_is_shown_but_the_version() {
     }
     assert_eq!(status(http.post(admin.url("/api/v1/reload"))).await, StatusCode::UNAUTHORIZED);
     assert_eq!(status(http.delete(admin.url(IDENTITIES))).await, StatusCode::UNAUTHORIZED);
+}
 
-    let version: Value = http.get(admin.url("/edge/management/v1/version")).send().await.unwrap().json().await.unwrap();
-    assert_eq!(version["data"]["apiVersions"]["edge-management"]["v1"]["path"], "/edge/management/v1");
-    assert_eq!(version["data"]["version"], concat!("v", env!("CARGO_PKG_VERSION")));
+#[tokio::test]
+async fn the_version_is_where_clients_look_for_it() {
+    let world = World::in_force();
+    let (admin, client) = (world.admin().await, world.client().await);
+    let http = world.http(&admin, None);
+    for path in ["/", "/version", "/edge/management/v1", "/edge/management/v1/version", "/edge/client/v1/version"] {
+        let reply: Value = http.get(admin.url(path)).send().await.unwrap().json().await.unwrap();
+        let version = &reply["data"];
+        assert_eq!(version["version"], concat!("v", env!("CARGO_PKG_VERSION")), "{path}");
+        let management = &version["apiVersions"]["edge-management"]["v1"];
+        assert_eq!(management["path"], "/edge/management/v1", "{path}");
+        assert_eq!(management["apiBaseUrls"], serde_json::json!([admin.url("/edge/management/v1")]), "{path}");
+        let devices = &version["apiVersions"]["edge-client"]["v1"];
+        assert_eq!((&devices["path"], &devices["apiBaseUrls"]), (&"/edge/client/v1".into(), &Value::Null));
+        assert_eq!(version["capabilities"], serde_json::json!([]));
+    }
+    assert_eq!(status(http.post(admin.url("/version"))).await, StatusCode::METHOD_NOT_ALLOWED);
+
+    let device = world.http(&client, Some(&world.ca.client("laptop")));
+    for path in ["/", "/version", "/edge/client/v1/version"] {
+        let reply: Value = device.get(client.url(path)).send().await.unwrap().json().await.unwrap();
+        let urls = &reply["data"]["apiVersions"]["edge-client"]["v1"]["apiBaseUrls"];
+        assert_eq!(urls, &serde_json::json!([client.url("/edge/client/v1")]), "{path}");
+    }
 }
 
 #[tokio::test]

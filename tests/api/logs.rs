@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::world::{ADMIN_TOKEN, World};
+use crate::world::{ADMIN_TOKEN, PASSWORD, World};
 
 /// Everything the product logs in this test process, at every level.
 fn lines() -> &'static Arc<Mutex<Vec<u8>>> {
@@ -56,9 +56,23 @@ async fn a_request_is_one_line_without_tokens_queries_and_bodies() {
         .unwrap();
     let reported = reply.headers()["x-request-id"].to_str().unwrap().to_owned();
 
+    let login = admin.url("/edge/management/v1/authenticate?method=password");
+    let wrong = serde_json::json!({"username": "grace", "password": "a-wrong-password"});
+    http.post(&login).json(&wrong).send().await.unwrap();
+    let right = serde_json::json!({"username": "grace", "password": PASSWORD});
+    let session: serde_json::Value = http.post(&login).json(&right).send().await.unwrap().json().await.unwrap();
+    let token = session["data"]["token"].as_str().unwrap();
+    http.delete(admin.url("/edge/management/v1/current-api-session")).bearer_auth(token).send().await.unwrap();
+
     let logged = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
-    for secret in [ADMIN_TOKEN, "a-wrong-token", "in-the-query", "in-the-body.example"] {
+    for secret in
+        [ADMIN_TOKEN, "a-wrong-token", "in-the-query", "in-the-body.example", PASSWORD, "a-wrong-password", token]
+    {
         assert!(!logged.contains(secret), "{secret} was logged");
+    }
+    // Tests beside this one log in as well.
+    for told in [r#""message":"login refused""#, r#""message":"logged in""#, r#""message":"logged out""#] {
+        assert!(logged.lines().any(|line| line.contains(told) && line.contains("grace")), "{told}");
     }
     for (id, method, path, status, caller) in [
         (shown, "GET", "/edge/management/v1/identities/laptop-id", 200, "ops"),

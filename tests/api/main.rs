@@ -21,5 +21,6 @@ mod objects;
 mod ops;
 mod prompts;
 mod reports;
+mod sessions;
 mod world;
 mod writes;

@@ -1,16 +1,18 @@
 //! A small gateway's API listeners on free ports, and the clients that talk to them.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use argon2::password_hash::PasswordHasher;
+use argon2::{Algorithm, Argon2, Params, Version};
 use async_trait::async_trait;
 use postern::api::{
-    Admin, Bounds, Client as ClientApi, Cloudflare, Credentials, Listener, Ops, Readiness, ReloadStatus, Reloader,
-    Security, credentials,
+    Admin, Authorities, Bounds, Client as ClientApi, Cloudflare, Credentials, Listener, Ops, Readiness, ReloadStatus,
+    Reloader, Security, credentials,
 };
 use postern::clock::{Clock, ManualClock, SharedClock, Timestamp};
-use postern::config::{self, AdminCertificate, AdminRole, AdminToken, Findings};
+use postern::config::{self, AdminCertificate, AdminRole, AdminToken, AdminUser, Findings, PasswordHash};
 use postern::decision::DenialReason;
 use postern::enforce::{Credential, Enforcer, Enrollment};
 use postern::policy::Subject;
@@ -40,6 +42,9 @@ pub(crate) const HOST: &str = "api.postern.test";
 pub(crate) const ADMIN_TOKEN: &str = "correct-horse-battery-staple";
 /// A token with the role `read-only`.
 pub(crate) const VIEWER_TOKEN: &str = "only-looking-around";
+
+/// The password of every user: `grace` with the role `admin`, `alan` with the role `read-only`.
+pub(crate) const PASSWORD: &str = "a nice long pass phrase";
 
 /// The account that the gateway is for Cloudflare's clients.
 pub(crate) const ACCOUNT: &str = "699d98642c564d2e855e9661899b7252";
@@ -164,6 +169,10 @@ impl World {
             status: Arc::clone(&self.status),
             reloader: Arc::new(reload),
             cloudflare: self.cloudflare(),
+            authorities: Authorities {
+                shown: ReloadableResolver::load(vec![self.server.as_server()], now()).unwrap(),
+                clients: Arc::clone(&self.trust),
+            },
         };
         self.serve(admin.router(), self.security(false), Bounds::default()).await
     }
@@ -245,7 +254,21 @@ fn access() -> config::Admin {
     config::Admin {
         tokens: vec![token("ops", ADMIN_TOKEN, AdminRole::Admin), token("viewer", VIEWER_TOKEN, AdminRole::ReadOnly)],
         client_certificates: vec![certificate("operator")],
+        users: vec![user("grace", AdminRole::Admin), user("alan", AdminRole::ReadOnly)],
+        ..config::Admin::default()
     }
+}
+
+/// A user whose hash is as cheap as one may be.
+fn user(name: &str, role: AdminRole) -> AdminUser {
+    static HASH: OnceLock<PasswordHash> = OnceLock::new();
+    let password_hash = HASH.get_or_init(|| {
+        let params = Params::new(7168, 5, 1, None).unwrap();
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let hash = argon2.hash_password_with_salt(PASSWORD.as_bytes(), b"salt of the test").unwrap();
+        PasswordHash::parse(&hash.to_string()).unwrap()
+    });
+    AdminUser { name: name.into(), password_hash: password_hash.clone(), role }
 }
 
 /// Loads what the test prepared.

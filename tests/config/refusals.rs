@@ -230,3 +230,36 @@ fn findings_have_a_form_for_machines() {
     assert_eq!(finding["suggestion"], "log");
     assert!(finding["file"].as_str().unwrap().ends_with("/postern.yaml"));
 }
+
+#[test]
+fn users_need_a_hash_that_is_worth_its_name() {
+    let hash = |cost: &str| {
+        format!("'$argon2id$v=19${cost}$c29tZSBzYWx0IHRoZXJlIQ$KAUGBMVXf7Se8WUD93wsRWmcFVRDWPp+GkGJyXKDvZk'")
+    };
+    let (good, cheap, costly) = (hash("m=19456,t=2,p=1"), hash("m=4096,t=3,p=1"), hash("m=1048576,t=2,p=1"));
+    let text = format!(
+        "admin:
+  users:
+    - {{ name: a, password_hash: hunter2 }}
+    - {{ name: b, password_hash: {cheap} }}
+    - {{ name: c, password_hash: {costly} }}
+    - {{ name: d, password_hash: {good} }}
+    - {{ name: d, password_hash: {good} }}
+    - {{ name: e, password: hunter2 }}
+  session: {{ idle: 2h, lifetime: 1h }}
+"
+    );
+    assert_eq!(
+        refusal_beside_tls(&text),
+        "\
+postern.yaml:3:33: error: admin.users[0].password_hash: expected an argon2id hash as `postern admin hash-password` prints it, not the password itself
+postern.yaml:4:33: error: admin.users[1].password_hash: the hash is too cheap to guess: argon2id needs m=19456,t=2 at least, or as much work, with salt and digest of 16 bytes; `postern admin hash-password` makes one
+postern.yaml:5:33: error: admin.users[2].password_hash: the hash costs too much at each login: m=131072, t=10 and p=16 are the most that is accepted
+postern.yaml:7:15: error: admin.users[4].name: another user has the same name
+postern.yaml:8:7: error: admin.users[5].password_hash: required key is missing
+postern.yaml:8:18: error: admin.users[5].password: unknown key
+postern.yaml:9:20: error: admin.session.idle: is longer than the session's lifetime"
+    );
+    let text = "admin: { session: { lifetime: 30days } }\n";
+    assert!(refusal_beside_tls(text).ends_with("admin.session.lifetime: is longer than a week"));
+}

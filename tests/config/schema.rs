@@ -85,6 +85,9 @@ fn schema_and_reader_refuse_the_same_mistakes() {
         "admin: { tokens: [{ name: a, sha256: short }] }",
         "admin: { tokens: [{ name: a, sha256: SHA256, email: ada }] }",
         "admin: { client_certificates: [ada] }",
+        "admin: { users: [{ name: a }] }",
+        "admin: { users: [{ name: a, password_hash: hunter2 }] }",
+        "admin: { session: { idle: 30 } }",
         "cloudflare: { account: 0 }",
         "cloudflare: { account_id: 0123456789abcdef }",
         "cloudflare: { account_id: 0123456789abcdef0123456789abcdeg }",
@@ -297,6 +300,10 @@ fn fits_pattern(pattern: &str, text: &str) -> bool {
         "^[^#]" => !text.starts_with('#') && !text.is_empty(),
         "^[#@]." => text.starts_with(['#', '@']) && text.len() > 1,
         "^/" => text.starts_with('/'),
+        "^\\$argon2id\\$v=19\\$m=[0-9]" => {
+            let costs = text.strip_prefix("$argon2id$v=19$m=");
+            costs.is_some_and(|costs| costs.starts_with(|c: char| c.is_ascii_digit()))
+        }
         ":[0-9]{1,5}$" => {
             let port = text.rsplit_once(':').map(|(_, port)| port);
             port.is_some_and(|port| port.len() <= 5 && port.parse::<u32>().is_ok())

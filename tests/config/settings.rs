@@ -1,5 +1,9 @@
 //! What operators write, as the settings it becomes.
 
+use std::time::Duration;
+
+use postern::config::AdminRole;
+
 use crate::support::{TLS, settings};
 
 #[test]
@@ -37,4 +41,24 @@ fn an_account_id_is_kept_in_lower_case() {
     let cloudflare = settings(&text).cloudflare;
     assert_eq!(cloudflare.account_id, None);
     assert!(!cloudflare.test_integrations);
+}
+
+/// Of `example password`, as cheap as a hash may be.
+const HASH: &str = "$argon2id$v=19$m=7168,t=5,p=1$c29tZSBzYWx0IHRoZXJlIQ$KAUGBMVXf7Se8WUD93wsRWmcFVRDWPp+GkGJyXKDvZk";
+
+#[test]
+fn users_sign_in_for_a_while() {
+    let text = format!(
+        "admin:\n  users:\n    - {{ name: grace, password_hash: '{HASH}', role: admin }}\n    - {{ name: alan, password_hash: '{HASH}' }}\n{TLS}"
+    );
+    let admin = settings(&text).admin;
+    let users: Vec<_> = admin.users.iter().map(|user| (&*user.name, user.role)).collect();
+    assert_eq!(users, [("grace", AdminRole::Admin), ("alan", AdminRole::ReadOnly)]);
+    assert_eq!(admin.users[0].password_hash.expose(), HASH);
+    assert!(!format!("{admin:?}").contains("KAUGBMVX"));
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    assert_eq!((admin.session.idle, admin.session.lifetime), (minutes(30), minutes(12 * 60)));
+
+    let session = settings(&format!("admin: {{ session: {{ lifetime: 10m }} }}\n{TLS}")).admin.session;
+    assert_eq!((session.idle, session.lifetime), (minutes(10), minutes(10)));
 }

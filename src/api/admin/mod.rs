@@ -1,6 +1,7 @@
 //! The admin API: OpenZiti's management endpoints, and Postern's own under `/api/v1`.
 
 mod audit;
+mod authentication;
 mod diagnostics;
 mod explain;
 mod objects;
@@ -21,10 +22,11 @@ use crate::dialect::openziti::ErrorCode;
 use crate::enforce::{Connection, Enforcer};
 use crate::limits;
 
-use super::access::{Operator, Origin};
+use super::access::Origin;
+use super::authorities::Authorities;
 use super::cloudflare::{self, Cloudflare};
 use super::edge::{self, Caller, Edge};
-use super::guessing::Guessing;
+use super::guard::Guard;
 use super::refusal::{self, Language};
 use super::reload::{ReloadStatus, Reloader};
 use super::version::{self, Api};
@@ -43,21 +45,15 @@ pub struct Admin {
     pub reloader: Arc<dyn Reloader>,
     /// What Cloudflare's API needs beside these.
     pub cloudflare: Cloudflare,
-}
-
-/// Who may come in, and who tries to.
-#[derive(Debug)]
-struct Guard {
-    enforcer: Arc<Enforcer>,
-    access: Arc<config::Admin>,
-    guessing: Guessing,
+    /// The CAs it tells clients to know.
+    pub authorities: Authorities,
 }
 
 impl Admin {
     /// The routes, for [`Listener::serve`](super::Listener::serve).
     ///
-    /// Everything but the version asks for credentials first, so that without them nothing can be told from the outside, not even
-    /// which paths exist.
+    /// Everything but logging in and what clients ask before it (the version, the CAs) asks for credentials first, so that without
+    /// them nothing can be told from the outside, not even which paths exist.
     pub fn router(self) -> Router {
         let edge = Edge {
             listener: "admin",
@@ -65,24 +61,45 @@ impl Admin {
             request_time: limits::API_REQUEST_TIME_MAX,
             quiet: false,
         };
-        let guard = Guard {
-            enforcer: Arc::clone(&self.enforcer),
-            access: Arc::clone(&self.access),
-            guessing: Guessing::default(),
-        };
+        let guard = Guard::new(Arc::clone(&self.enforcer), Arc::clone(&self.access));
+        let open = open(&guard, self.authorities.clone());
         let guarded = Router::new()
             .nest("/edge/management/v1", management())
             .nest("/api/v1", native())
             .nest(cloudflare::BASE, cloudflare::router(&self))
             .with_state(self)
+            .merge(own_session(&guard))
             .fallback(refusal::unknown_path)
             .method_not_allowed_fallback(refusal::wrong_method)
-            .layer(from_fn_with_state(Arc::new(guard), admit));
-        let open = Router::new()
-            .route("/edge/management/v1/version", get(|| version::show(Api::Management)))
-            .method_not_allowed_fallback(refusal::wrong_method);
+            .layer(from_fn_with_state(guard, admit));
         edge::around(guarded.merge(open), edge)
     }
+}
+
+/// What is asked before there are credentials. OpenZiti's clients look for the version under the paths of both its APIs.
+fn open(guard: &Arc<Guard>, authorities: Authorities) -> Router {
+    let show_authorities = get(move || std::future::ready(authorities.show()));
+    let show_version = || get(|request: Request| version::show(Api::Management, request));
+    Router::new()
+        .route("/edge/management/v1/authenticate", post(authentication::authenticate))
+        .with_state(Arc::clone(guard))
+        .route("/", show_version())
+        .route("/version", show_version())
+        .route("/edge/management/v1", show_version())
+        .route("/edge/management/v1/", show_version())
+        .route("/edge/management/v1/version", show_version())
+        .route("/edge/client/v1/version", show_version())
+        .route("/.well-known/est/cacerts", show_authorities.clone())
+        .route("/edge/management/v1/.well-known/est/cacerts", show_authorities)
+        .method_not_allowed_fallback(refusal::wrong_method)
+}
+
+fn own_session(guard: &Arc<Guard>) -> Router {
+    let session = get(authentication::current_session).delete(authentication::end_session);
+    Router::new()
+        .route("/edge/management/v1/current-api-session", session)
+        .route("/edge/management/v1/current-identity", get(authentication::current_identity))
+        .with_state(Arc::clone(guard))
 }
 
 fn management() -> Router<Admin> {
@@ -111,19 +128,16 @@ fn native() -> Router<Admin> {
 }
 
 async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
-    let now = guard.enforcer.clock().now();
-    let operator = match request.extensions().get::<Arc<Connection>>() {
-        Some(connection) => {
-            let language = Language::of_path(request.uri().path());
-            Operator::of(&guard.access, &guard.guessing, request.headers(), language, connection, now)
-        }
+    let admitted = match request.extensions().get::<Arc<Connection>>() {
+        Some(connection) => guard.admit(request.headers(), Language::of_path(request.uri().path()), connection),
         None => Err(ErrorCode::Unauthorized.into()),
     };
-    match operator {
-        Ok(mut operator) => {
-            operator.origin = Origin::of(&request);
-            let caller = Caller(Arc::clone(&operator.name));
-            request.extensions_mut().insert(operator);
+    match admitted {
+        Ok(mut admitted) => {
+            admitted.operator.origin = Origin::of(&request);
+            let caller = Caller(Arc::clone(&admitted.operator.name));
+            request.extensions_mut().insert(admitted.operator.clone());
+            request.extensions_mut().insert(admitted);
             let mut response = next.run(request).await;
             response.extensions_mut().insert(caller);
             response

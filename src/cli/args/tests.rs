@@ -16,6 +16,7 @@ fn commands() -> Vec<clap::Command> {
         with_args::<CheckArgs>("check"),
         with_args::<DemoArgs>("demo"),
         with_args::<PkiArgs>("pki"),
+        with_args::<AdminArgs>("admin"),
         with_args::<HealthArgs>("health"),
         with_args::<CompletionsArgs>("completions"),
         with_args::<SchemaArgs>("schema"),

@@ -10,17 +10,22 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use subtle::ConstantTimeEq;
 
+use super::sign_in::{self, AdminSession, AdminUser, RawSession, RawUser};
 use crate::config::document::{Field, OrMapping, Session};
 use crate::config::values::{EmailText, NameText};
 use crate::policy::Subject;
 
-/// Who may use the admin API. With neither tokens nor certificates, nobody.
+/// Who may use the admin API. With neither tokens nor certificates nor users, nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admin {
     /// Bearer tokens.
     pub tokens: Vec<AdminToken>,
     /// Client certificates.
     pub client_certificates: Vec<AdminCertificate>,
+    /// Those who sign in with a password.
+    pub users: Vec<AdminUser>,
+    /// How long a session lasts.
+    pub session: AdminSession,
 }
 
 /// A bearer token, known by its digest.
@@ -115,6 +120,10 @@ pub(super) struct RawAdmin {
     tokens: Field<Vec<Field<RawToken>>>,
     /// Client certificates, by one of their names (`spiffe://…`, `email:…`, `dns:…`, `cn:…`, `sha256:…`).
     client_certificates: Field<Vec<Field<OrMapping<SubjectText, RawCertificate>>>>,
+    /// Operators who sign in with a password, as OpenZiti's tools do.
+    users: Field<Vec<Field<RawUser>>>,
+    /// How long a session lasts after signing in.
+    session: Field<RawSession>,
 }
 
 /// A bearer token.
@@ -187,7 +196,9 @@ impl RawAdmin {
             }
             client_certificates.push(AdminCertificate { subject, role });
         }
-        Admin { tokens, client_certificates }
+        let users = sign_in::check_users(session, self.users);
+        let session = self.session.or_default().check(session);
+        Admin { tokens, client_certificates, users, session }
     }
 }
 

@@ -20,7 +20,9 @@ mod data;
 mod identity;
 mod listeners;
 mod log;
+mod password_hash;
 mod proxy;
+mod sign_in;
 mod tls;
 mod workers;
 
@@ -31,7 +33,9 @@ pub use data::{Data, Store};
 pub use identity::{AutoEnroll, Identification, NameFrom};
 pub use listeners::{Listeners, PlainListener, TlsListener};
 pub use log::{Log, LogFormat};
+pub use password_hash::{HashingError, PasswordHash, PasswordHashError};
 pub use proxy::{Forwarded, Proxy, RequestIds, ServiceDefaults};
+pub use sign_in::{AdminSession, AdminUser};
 pub use tls::{ExpiredCrl, ServerCertificate, Tls};
 pub use workers::Workers;
 

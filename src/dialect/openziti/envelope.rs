@@ -75,6 +75,11 @@ impl Links {
         Links(BTreeMap::from([("self", Link { href: format!("./{collection}/{id}") })]))
     }
 
+    /// Only the entity itself, where it is in no collection.
+    pub(super) fn at(href: &str) -> Self {
+        Links(BTreeMap::from([("self", Link { href: href.to_owned() })]))
+    }
+
     /// Also a collection of the entity's own.
     #[must_use]
     pub(super) fn and(mut self, collection: &str, id: &str, name: &'static str) -> Self {

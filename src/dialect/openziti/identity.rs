@@ -37,7 +37,7 @@ pub struct IdentityDetail<'a> {
     authenticators: Map<String, Value>,
     enrollment: Map<String, Value>,
     external_id: Option<&'static str>,
-    permissions: [&'static str; 0],
+    permissions: &'static [&'static str],
     default_hosting_cost: u16,
     default_hosting_precedence: &'static str,
     service_hosting_costs: Map<String, Value>,
@@ -92,7 +92,7 @@ pub fn identity(identity: &Identity) -> IdentityDetail<'_> {
         authenticators: Map::new(),
         enrollment: Map::new(),
         external_id: None,
-        permissions: [],
+        permissions: &[],
         default_hosting_cost: 0,
         default_hosting_precedence: "default",
         service_hosting_costs: Map::new(),
@@ -102,6 +102,15 @@ pub fn identity(identity: &Identity) -> IdentityDetail<'_> {
 }
 
 impl<'a> IdentityDetail<'a> {
+    /// The same identity as an operator, who may do everything or only look.
+    #[must_use]
+    pub fn as_operator(mut self, may_write: bool) -> Self {
+        self.is_admin = may_write;
+        self.permissions = if may_write { &[] } else { &["admin_readonly"] };
+        self.has_api_session = true;
+        self
+    }
+
     /// The same identity with what it is doing.
     #[must_use]
     pub fn with_activity(mut self, activity: Activity<'a>) -> Self {

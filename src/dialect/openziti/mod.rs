@@ -4,6 +4,7 @@
 //! domain's types are shown as structures that serialise to OpenZiti's JSON. Members of our own (`maxAge`, `remediation`,
 //! `versionReading`, `reasonCode`, …) are additions that OpenZiti's clients pass over; nothing they know changes its meaning.
 
+mod api_session;
 mod entity;
 mod envelope;
 mod error;
@@ -20,6 +21,7 @@ mod service;
 mod service_policy;
 mod service_policy_body;
 
+pub use api_session::{ApiSession, ApiSessionDetail, PasswordLogin, api_session, read_password_login};
 pub use envelope::{Created, Detail, Links, List, created, detail, empty, list};
 pub use error::{ApiError, ErrorCode, ErrorEnvelope, FieldError};
 pub use failed_request::{FailedServiceRequest, PolicyFailure, failed_service_request, policy_failures};

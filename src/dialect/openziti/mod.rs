@@ -14,6 +14,7 @@ mod posture_check;
 mod posture_data;
 mod posture_query;
 mod posture_response;
+mod query;
 mod service;
 mod service_policy;
 
@@ -30,6 +31,7 @@ pub use posture_query::{PostureQueries, PostureQuery, posture_query};
 pub use posture_response::{
     PostureResponse, PromptedService, posture_response_envelope, read_posture_response, read_posture_responses,
 };
+pub use query::{Field, FieldType, ListQuery, Listed, ListedPolicy, Number, Scalar, Texts};
 pub use service::{ServiceDetail, service};
 pub use service_policy::{RoleNames, ServicePolicyDetail, service_policy};
 
@@ -88,4 +90,7 @@ pub mod filterable {
         "typeId",
         "updatedAt",
     ];
+    /// Of requests that were refused.
+    pub const FAILED_SERVICE_REQUESTS: &[&str] =
+        &["reasonCode", "requestId", "serviceId", "serviceName", "sessionType", "sourceAddress", "when"];
 }

@@ -9,7 +9,7 @@ const LIMIT_DEFAULT: i64 = 10;
 const LIMIT_MAX: i64 = 500;
 const OFFSET_MAX: i64 = 100_000;
 /// As clients ask for a list without pages.
-const UNLIMITED: i64 = -1;
+pub(super) const UNLIMITED: i64 = -1;
 
 /// Which part of a list is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,26 +25,59 @@ impl Default for Paging {
 }
 
 impl Paging {
+    /// Everything, where nothing else is said.
+    pub const WHOLE: Paging = Paging { limit: UNLIMITED, offset: 0 };
+
     /// Reads the query parameters `limit` and `offset`.
     ///
     /// A limit above 500 becomes 500; 0 and negative ones become 10, but -1 asks for everything. Negative offsets become 0.
     pub fn parse(limit: Option<&str>, offset: Option<&str>) -> Result<Self, ApiError> {
+        Paging::parse_over(limit, offset, Paging::default())
+    }
+
+    /// Reads the query parameters; what is not given is as in `default`.
+    pub(super) fn parse_over(limit: Option<&str>, offset: Option<&str>, default: Paging) -> Result<Self, ApiError> {
         let limit = match number("limit", limit)? {
-            None => LIMIT_DEFAULT,
+            None => default.limit,
             Some(UNLIMITED) => UNLIMITED,
             Some(limit) if limit <= 0 => LIMIT_DEFAULT,
             Some(limit) => limit.min(LIMIT_MAX),
         };
-        let offset = number("offset", offset)?.unwrap_or(0).clamp(0, OFFSET_MAX);
+        let offset = number("offset", offset)?.unwrap_or(default.offset).clamp(0, OFFSET_MAX);
         Ok(Paging { limit, offset })
     }
 
+    /// The same, but for what a filter says itself.
+    #[must_use]
+    pub(super) fn overridden(self, limit: Option<i64>, offset: Option<i64>) -> Self {
+        Paging { limit: limit.unwrap_or(self.limit), offset: offset.unwrap_or(self.offset) }
+    }
+
+    /// How many things from the beginning of the list must be known to cut the page out.
+    pub(super) fn end(self) -> usize {
+        self.first().saturating_add(self.length())
+    }
+
     /// Picks the page out of the whole list and says what was picked.
-    pub fn page<T>(self, all: impl ExactSizeIterator<Item = T>) -> Page<T> {
-        let pagination = Pagination { limit: self.limit, offset: self.offset, total_count: all.len() };
-        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let offset = usize::try_from(self.offset).unwrap_or(0);
-        Page { items: all.skip(offset).take(limit).collect(), pagination }
+    pub fn page<T>(self, all: impl Iterator<Item = T>) -> Page<T> {
+        let (first, end) = (self.first(), self.end());
+        let mut items = Vec::new();
+        let mut total_count = 0;
+        for item in all {
+            if (first..end).contains(&total_count) {
+                items.push(item);
+            }
+            total_count += 1;
+        }
+        Page { items, pagination: Pagination { limit: self.limit, offset: self.offset, total_count } }
+    }
+
+    fn first(self) -> usize {
+        usize::try_from(self.offset).unwrap_or(0)
+    }
+
+    fn length(self) -> usize {
+        usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 }
 
@@ -68,6 +101,13 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The same page, cut out of a list of which only the beginning was looked at.
+    #[must_use]
+    pub(super) fn of_total(mut self, total_count: usize) -> Self {
+        self.pagination.total_count = total_count;
+        self
+    }
+
     /// The same page with every item replaced by what `show` makes of it.
     pub fn map<U>(self, show: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(show).collect(), pagination: self.pagination }

@@ -34,6 +34,8 @@ pub const LIST_ENTRIES_MAX: usize = 4096;
 pub const FILTER_BYTES_MAX: usize = 8 * 1024;
 /// Deepest nesting of such a filter.
 pub const FILTER_DEPTH_MAX: usize = 64;
+/// Most comparisons in such a filter: each is made for every object of the list.
+pub const FILTER_LEAVES_MAX: usize = 256;
 /// Most entries of one list in such a filter.
 pub const FILTER_LIST_ENTRIES_MAX: usize = 1024;
 /// Most fields a list is sorted by.

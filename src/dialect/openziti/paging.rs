@@ -1,5 +1,7 @@
 //! Pages of a list (`openziti.md` 5.1).
 
+use std::ops::Range;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -28,15 +30,10 @@ impl Paging {
     /// Everything, where nothing else is said.
     pub const WHOLE: Paging = Paging { limit: UNLIMITED, offset: 0 };
 
-    /// Reads the query parameters `limit` and `offset`.
+    /// Reads the query parameters `limit` and `offset`; what is not given is as in `default`.
     ///
     /// A limit above 500 becomes 500; 0 and negative ones become 10, but -1 asks for everything. Negative offsets become 0.
-    pub fn parse(limit: Option<&str>, offset: Option<&str>) -> Result<Self, ApiError> {
-        Paging::parse_over(limit, offset, Paging::default())
-    }
-
-    /// Reads the query parameters; what is not given is as in `default`.
-    pub(super) fn parse_over(limit: Option<&str>, offset: Option<&str>, default: Paging) -> Result<Self, ApiError> {
+    pub fn parse(limit: Option<&str>, offset: Option<&str>, default: Paging) -> Result<Self, ApiError> {
         let limit = match number("limit", limit)? {
             None => default.limit,
             Some(UNLIMITED) => UNLIMITED,
@@ -53,31 +50,30 @@ impl Paging {
         Paging { limit: limit.unwrap_or(self.limit), offset: offset.unwrap_or(self.offset) }
     }
 
-    /// How many things from the beginning of the list must be known to cut the page out.
-    pub(super) fn end(self) -> usize {
-        self.first().saturating_add(self.length())
+    /// The places in the list that the page shows.
+    pub(super) fn places(self) -> Range<usize> {
+        let begin = usize::try_from(self.offset).unwrap_or(0);
+        let length = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        begin..begin.saturating_add(length)
     }
 
     /// Picks the page out of the whole list and says what was picked.
     pub fn page<T>(self, all: impl Iterator<Item = T>) -> Page<T> {
-        let (first, end) = (self.first(), self.end());
+        let places = self.places();
         let mut items = Vec::new();
         let mut total_count = 0;
         for item in all {
-            if (first..end).contains(&total_count) {
+            if places.contains(&total_count) {
                 items.push(item);
             }
             total_count += 1;
         }
+        self.picked(items, total_count)
+    }
+
+    /// The page that was picked out of so many.
+    pub(super) fn picked<T>(self, items: Vec<T>, total_count: usize) -> Page<T> {
         Page { items, pagination: Pagination { limit: self.limit, offset: self.offset, total_count } }
-    }
-
-    fn first(self) -> usize {
-        usize::try_from(self.offset).unwrap_or(0)
-    }
-
-    fn length(self) -> usize {
-        usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 }
 
@@ -101,13 +97,6 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The same page, cut out of a list of which only the beginning was looked at.
-    #[must_use]
-    pub(super) fn of_total(mut self, total_count: usize) -> Self {
-        self.pagination.total_count = total_count;
-        self
-    }
-
     /// The same page with every item replaced by what `show` makes of it.
     pub fn map<U>(self, show: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(show).collect(), pagination: self.pagination }
@@ -129,7 +118,7 @@ mod tests {
 
     #[track_caller]
     fn applied(limit: Option<&str>, offset: Option<&str>) -> (i64, i64) {
-        let paging = Paging::parse(limit, offset).unwrap();
+        let paging = Paging::parse(limit, offset, Paging::default()).unwrap();
         (paging.limit, paging.offset)
     }
 
@@ -147,7 +136,7 @@ mod tests {
         for (limit, offset, field) in
             [(Some("ten"), None, "limit"), (Some(""), None, "limit"), (None, Some("1.5"), "offset")]
         {
-            let error = Paging::parse(limit, offset).unwrap_err();
+            let error = Paging::parse(limit, offset, Paging::default()).unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidPagination);
             assert_eq!(error.cause.unwrap().field, field);
         }
@@ -155,10 +144,10 @@ mod tests {
 
     #[test]
     fn a_page_is_cut_out() {
-        let page = Paging::parse(Some("2"), Some("3")).unwrap().page(0..6);
+        let page = Paging::parse(Some("2"), Some("3"), Paging::default()).unwrap().page(0..6);
         assert_eq!(page.items, [3, 4]);
         assert_eq!(page.pagination.total_count, 6);
-        assert_eq!(Paging::parse(Some("-1"), None).unwrap().page(0..600).items.len(), 600);
-        assert!(Paging::parse(None, Some("9")).unwrap().page(0..6).items.is_empty());
+        assert_eq!(Paging::parse(Some("-1"), None, Paging::default()).unwrap().page(0..600).items.len(), 600);
+        assert!(Paging::parse(None, Some("9"), Paging::default()).unwrap().page(0..6).items.is_empty());
     }
 }

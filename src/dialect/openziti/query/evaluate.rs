@@ -123,20 +123,29 @@ fn as_instant(value: Scalar<'_>) -> Option<Timestamp> {
     }
 }
 
-/// Whether one text is in the other when both are written in upper case, without writing them.
+/// Whether a text, written in upper case, holds one that is written so already; without writing it.
 fn contains_folded(whole: &str, part: &str) -> bool {
-    if whole.is_ascii() && part.is_ascii() {
-        let (whole, part) = (whole.as_bytes(), part.as_bytes());
-        return part.is_empty() || whole.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part));
+    if whole.is_ascii() {
+        return part.is_ascii() && contains_folded_ascii(whole.as_bytes(), part.as_bytes());
     }
     let mut rest = whole.chars();
     loop {
         let mut upper = rest.clone().flat_map(char::to_uppercase);
-        if part.chars().flat_map(char::to_uppercase).all(|wanted| upper.next() == Some(wanted)) {
+        if part.chars().all(|wanted| upper.next() == Some(wanted)) {
             return true;
         }
         if rest.next().is_none() {
             return false;
         }
     }
+}
+
+fn contains_folded_ascii(whole: &[u8], part: &[u8]) -> bool {
+    let Some((first, rest)) = part.split_first() else {
+        return true;
+    };
+    whole.iter().enumerate().any(|(at, byte)| {
+        let following = || whole.get(at + 1..).and_then(|following| following.get(..rest.len()));
+        byte.to_ascii_uppercase() == *first && following().is_some_and(|text| text.eq_ignore_ascii_case(rest))
+    })
 }

@@ -49,7 +49,7 @@ impl<T: Listed> ListQuery<T> {
         Self::read_over(parameters, Paging::default())
     }
 
-    /// Reads the parameters, for lists that are shown as `default` says where nothing is said.
+    /// Reads the parameters; where neither they nor the filter say which part is wanted, it is `default`.
     pub fn read_over(parameters: &[(String, String)], default: Paging) -> Result<Self, ApiError> {
         let roles: Vec<_> = all(parameters, "roleFilter").collect();
         let (filter, sort) = (one(parameters, "filter")?, one(parameters, "sort")?);
@@ -61,7 +61,7 @@ impl<T: Listed> ListQuery<T> {
             filter: query.filter,
             roles,
             sort: if query.sort.is_empty() { sort } else { query.sort },
-            paging: Paging::parse_over(limit, offset, default)?.overridden(query.limit, query.skip),
+            paging: Paging::parse(limit, offset, default)?.overridden(query.limit, query.skip),
             of: PhantomData,
         })
     }
@@ -75,8 +75,7 @@ impl<T: Listed> ListQuery<T> {
             return self.paging.page(kept);
         }
         let kept: Vec<&T> = kept.collect();
-        let sorted = order::first(&kept, &self.sort, self.paging.end());
-        self.paging.page(sorted.into_iter()).of_total(kept.len())
+        self.paging.picked(order::places(&kept, &self.sort, self.paging.places()), kept.len())
     }
 }
 

@@ -1,34 +1,41 @@
 //! The order of a list. Equal things stay in the order of the whole list, which is that of their ids.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use super::field::{Field, Listed, Scalar};
 use super::syntax::SortField;
 
-/// The first `wanted` things in order. Only these are sorted out of a long list, and what is compared first is looked up once.
-pub(super) fn first<'a, T: Listed>(things: &[&'a T], sort: &[SortField], wanted: usize) -> Vec<&'a T> {
-    let Some((leading, further)) = sort.split_first() else {
-        return things.iter().take(wanted).copied().collect();
-    };
-    let mut rows: Vec<Row<'a, T>> =
-        things.iter().enumerate().map(|(place, &thing)| Row { key: key(thing, leading), place, thing }).collect();
-    let order = |a: &Row<'a, T>, b: &Row<'a, T>| {
-        let mut ordering = directed(a.key, b.key, leading);
-        for field in further {
-            ordering = ordering.then_with(|| directed(key(a.thing, field), key(b.thing, field), field));
-        }
-        ordering.then(a.place.cmp(&b.place))
-    };
-    if wanted < rows.len() {
-        rows.select_nth_unstable_by(wanted, order);
-        rows.truncate(wanted);
+/// The things in order whose places in it are `places`. Only these are sorted out of a long list, and what is compared is looked
+/// up once.
+pub(super) fn places<'a, T: Listed>(things: &[&'a T], sort: &[SortField], places: Range<usize>) -> Vec<&'a T> {
+    let mut keys = Vec::with_capacity(things.len().saturating_mul(sort.len()));
+    for thing in things {
+        keys.extend(sort.iter().map(|field| key(*thing, field)));
     }
+    let mut rows: Vec<Row<'_, 'a, T>> = (things.iter().zip(keys.chunks_exact(sort.len().max(1))).enumerate())
+        .map(|(place, (&thing, keys))| Row { keys, place, thing })
+        .collect();
+    let order = |a: &Row<'_, 'a, T>, b: &Row<'_, 'a, T>| {
+        let compared = sort.iter().zip(a.keys.iter().zip(b.keys)).map(|(field, (a, b))| directed(*a, *b, field));
+        compared.fold(Ordering::Equal, Ordering::then).then(a.place.cmp(&b.place))
+    };
+    let end = places.end.min(rows.len());
+    if end < rows.len() {
+        rows.select_nth_unstable_by(end, order);
+        rows.truncate(end);
+    }
+    let begin = places.start.min(end);
+    if begin < end {
+        rows.select_nth_unstable_by(begin, order);
+    }
+    let mut rows = rows.split_off(begin);
     rows.sort_unstable_by(order);
     rows.into_iter().map(|row| row.thing).collect()
 }
 
-struct Row<'a, T> {
-    key: Scalar<'a>,
+struct Row<'k, 'a, T> {
+    keys: &'k [Scalar<'a>],
     place: usize,
     thing: &'a T,
 }

@@ -33,6 +33,7 @@ pub(super) fn sort(text: &str) -> Result<Vec<SortField>, Refused> {
 struct Parser<'a> {
     tokens: std::vec::IntoIter<Token<'a>>,
     current: Token<'a>,
+    leaves: usize,
 }
 
 type Read<T> = Result<T, Refused>;
@@ -45,7 +46,7 @@ impl<'a> Parser<'a> {
         }
         let mut tokens = tokens(text)?.into_iter();
         let current = tokens.next().unwrap_or(Token { symbol: Symbol::End, character: 1, text: "" });
-        Ok(Parser { tokens, current })
+        Ok(Parser { tokens, current, leaves: 0 })
     }
 
     fn query(&mut self) -> Read<Query> {
@@ -121,6 +122,16 @@ impl<'a> Parser<'a> {
                 self.advance();
                 Ok(Expression::Not(Box::new(self.expression(depth + 1)?)))
             }
+            _ => self.leaf(),
+        }
+    }
+
+    fn leaf(&mut self) -> Read<Expression> {
+        self.leaves += 1;
+        if self.leaves > limits::FILTER_LEAVES_MAX {
+            return Err(self.refused(&format!("it holds more than {} comparisons", limits::FILTER_LEAVES_MAX)));
+        }
+        match self.current.symbol {
             Symbol::Keyword(word @ (Keyword::True | Keyword::False)) => {
                 self.advance();
                 Ok(Expression::Constant(word == Keyword::True))

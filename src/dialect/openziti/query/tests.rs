@@ -134,7 +134,8 @@ fn filters_have_bounds() {
     assert!(refused(&"not ".repeat(limits::FILTER_DEPTH_MAX + 1)).reason.contains("deeper"));
     assert!(refused(&"a and b or ".repeat(limits::FILTER_DEPTH_MAX)).reason.contains("deeper"));
     // A long chain of one word is not deep.
-    assert!(parser::query(&format!("{}a", "a or ".repeat(1000))).is_ok());
+    assert!(parser::query(&format!("{}a", "a or ".repeat(limits::FILTER_LEAVES_MAX - 1))).is_ok());
+    assert!(refused(&format!("{}a", "a or ".repeat(limits::FILTER_LEAVES_MAX))).reason.contains("comparisons"));
 
     let list = |length: usize| format!("n in [{}1]", "1,".repeat(length - 1));
     assert!(parser::query(&list(limits::FILTER_LIST_ENTRIES_MAX)).is_ok());

@@ -27,7 +27,8 @@ impl Kind {
     }
 }
 
-/// Checks a query for lists of `T`. Numbers that are compared with texts become texts.
+/// Checks a query for lists of `T`, and prepares it: numbers that are compared with texts become texts, and texts that are
+/// looked for in either case are written in upper case.
 pub(super) fn check<T: Listed>(query: &mut Query) -> Result<(), Refused> {
     expression::<T>(&mut query.filter)?;
     check_sort::<T>(&query.sort)
@@ -83,7 +84,12 @@ fn test(kind: Kind, name: &Name, test: &mut Test) -> Result<(), Refused> {
     let other = match test {
         Test::Relation(relation, literal) => return relation_with(kind, name, *relation, literal),
         Test::Contains { .. } if matches!(kind, Kind::Flag | Kind::Instant) => Kind::Text,
-        Test::Contains { .. } => return Ok(()),
+        Test::Contains { folded, text, .. } => {
+            if *folded {
+                *text = text.to_uppercase();
+            }
+            return Ok(());
+        }
         Test::In { values: Values::Numbers(numbers), .. } if kind == Kind::Text => {
             let texts = numbers.iter().copied().map(Number::plain).collect();
             if let Test::In { values, .. } = test {

@@ -30,6 +30,18 @@ pub const CLIENT_SESSION_SCHEDULES: u32 = 3;
 pub const ASSESSMENT_STEPS_MAX: usize = 64;
 /// Most entries of one list in a body in OpenZiti's language.
 pub const LIST_ENTRIES_MAX: usize = 4096;
+/// Longest filter, and longest order, of a list in OpenZiti's language, in bytes.
+pub const FILTER_BYTES_MAX: usize = 8 * 1024;
+/// Deepest nesting of such a filter.
+pub const FILTER_DEPTH_MAX: usize = 64;
+/// Most comparisons in such a filter: each is made for every object of the list.
+pub const FILTER_LEAVES_MAX: usize = 256;
+/// Most entries of one list in such a filter.
+pub const FILTER_LIST_ENTRIES_MAX: usize = 1024;
+/// Most fields a list is sorted by.
+pub const SORT_FIELDS_MAX: usize = 8;
+/// Most roles a list is narrowed by.
+pub const ROLE_FILTERS_MAX: usize = 64;
 /// Most entries of one list in a posture rule in Cloudflare's language.
 pub const RULE_ENTRIES_MAX: usize = 256;
 /// Longest id by which such a rule names something else, in characters.

@@ -102,6 +102,49 @@ async fn failures_are_listed_oldest_first_with_what_was_seen_and_wanted() {
 }
 
 #[tokio::test]
+async fn failures_can_be_narrowed_sorted_and_paged() {
+    let world = World::in_force();
+    let admin = world.admin().await;
+    for request_id in ["first", "second", "third"] {
+        refuse(&world, request_id);
+        world.clock.advance(Duration::from_secs(1));
+    }
+    for (query, expected, pagination) in [
+        ("limit=2", vec!["first", "second"], json!({"limit": 2, "offset": 0, "totalCount": 3})),
+        ("offset=2", vec!["third"], json!({"limit": -1, "offset": 2, "totalCount": 3})),
+        ("sort=when%20desc&limit=1", vec!["third"], json!({"limit": 1, "offset": 0, "totalCount": 3})),
+        (
+            "filter=requestId%20!=%20%22second%22%20and%20serviceName=%22wiki%22",
+            vec!["first", "third"],
+            json!({"limit": -1, "offset": 0, "totalCount": 2}),
+        ),
+        (
+            "filter=sourceAddress=null%20and%20reasonCode=%22posture-failed%22%20limit%201",
+            vec!["first"],
+            json!({"limit": 1, "offset": 0, "totalCount": 3}),
+        ),
+    ] {
+        let (status, list) = read(&world, &admin, &format!("/laptop-id/failed-service-requests?{query}")).await;
+        assert_eq!(status, StatusCode::OK, "{list}");
+        let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|failure| &failure["requestId"]).collect();
+        assert_eq!(ids, expected, "{query}");
+        assert_eq!(list["meta"]["pagination"], pagination, "{query}");
+        assert!(list["meta"]["filterableFields"].as_array().unwrap().contains(&"when".into()));
+    }
+    let (_, everything) = read(&world, &admin, "/laptop-id/failed-service-requests").await;
+    assert_eq!((everything["data"].as_array().unwrap().len(), &everything["meta"]), (3, &json!({})));
+    for (query, code) in [
+        ("filter=name=%22x%22", "INVALID_FILTER"),
+        ("roleFilter=%23staff", "INVALID_FILTER"),
+        ("sort=id", "INVALID_SORT_IDENTIFIER"),
+        ("limit=x", "INVALID_PAGINATION"),
+    ] {
+        let (status, error) = read(&world, &admin, &format!("/laptop-id/failed-service-requests?{query}")).await;
+        assert_eq!((status, &error["error"]["code"]), (StatusCode::BAD_REQUEST, &code.into()), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn an_identity_nobody_wrote_down_is_not_found() {
     let world = World::in_force();
     let admin = world.admin().await;

@@ -20,6 +20,11 @@ impl Reader<'_> {
         let reply = self.http.get(url).bearer_auth(VIEWER_TOKEN).send().await.unwrap();
         (reply.status(), reply.json().await.unwrap())
     }
+
+    async fn ask(&self, collection: &str, parameters: &[(&str, &str)]) -> (StatusCode, Value) {
+        let url = reqwest::Url::parse_with_params("http://any", parameters).unwrap();
+        self.get(&format!("/{collection}?{}", url.query().unwrap())).await
+    }
 }
 
 fn ids(list: &Value) -> Vec<&str> {
@@ -90,23 +95,69 @@ async fn lists_come_in_pages() {
 }
 
 #[tokio::test]
+async fn lists_are_filtered_and_sorted() {
+    let world = World::in_force();
+    let admin = world.admin().await;
+    let reader = Reader::new(&world, &admin);
+    for (collection, parameters, expected, total) in [
+        ("identities", vec![("filter", r#"name contains "o""#)], vec!["laptop-id", "lost-id", "phone-id"], 3),
+        ("identities", vec![("filter", "not disabled"), ("sort", "name desc")], vec!["phone-id", "laptop-id"], 2),
+        ("identities", vec![("filter", "not disabled"), ("limit", "1"), ("offset", "1")], vec!["phone-id"], 2),
+        ("identities", vec![("filter", "true sort by id desc limit 1"), ("limit", "3")], vec!["phone-id"], 3),
+        ("identities", vec![("filter", r#"anyOf(roleAttributes) = "guests""#)], vec![], 0),
+        ("identities", vec![("roleFilter", "#staff"), ("roleFilter", "#night")], vec![], 0),
+        (
+            "identities",
+            vec![("roleFilter", "#staff"), ("roleFilter", "#night"), ("roleSemantic", "AnyOf"), ("limit", "2")],
+            vec!["laptop-id", "lost-id"],
+            3,
+        ),
+        ("services", vec![("filter", r#"name = "wiki""#)], vec!["wiki-id"], 1),
+        ("services", vec![("roleFilter", "@wiki-id")], vec!["wiki-id"], 1),
+        ("services", vec![("sort", "name desc")], vec!["wiki-id", "status-id"], 2),
+        ("service-policies", vec![("filter", "isEmpty(postureCheckRoles)")], vec!["status-policy"], 1),
+        ("service-policies", vec![("filter", r#"anyOf(serviceRoles) = "@wiki-id""#)], vec!["wiki-policy"], 1),
+        ("posture-checks", vec![("filter", r#"typeId in ["DOMAIN", "MAC"]"#)], vec!["domain-id"], 1),
+        ("posture-checks", vec![("filter", r#"typeId = "MAC""#)], vec![], 0),
+    ] {
+        let (status, list) = reader.ask(collection, &parameters).await;
+        assert_eq!(status, StatusCode::OK, "{parameters:?}: {list}");
+        assert_eq!(ids(&list), expected, "{collection} {parameters:?}");
+        assert_eq!(list["meta"]["pagination"]["totalCount"], total, "{collection} {parameters:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_done_with_a_list_is_refused_and_not_passed_over() {
     let world = World::in_force();
     let admin = world.admin().await;
     let reader = Reader::new(&world, &admin);
     for collection in ["identities", "services", "service-policies", "posture-checks"] {
-        for (query, code, field) in [
-            ("limit=ten", "INVALID_PAGINATION", "limit"),
-            ("offset=1.5", "INVALID_PAGINATION", "offset"),
-            ("filter=name%3D%22laptop%22", "INVALID_FILTER", "filter"),
-            ("roleFilter=%23staff", "INVALID_FILTER", "roleFilter"),
-            ("sort=name", "INVALID_SORT_IDENTIFIER", "sort"),
+        for (name, value, code, shown) in [
+            ("limit", "ten", "INVALID_PAGINATION", "ten"),
+            ("offset", "1.5", "INVALID_PAGINATION", "1.5"),
+            ("filter", r#"name == "x""#, "INVALID_FILTER", "="),
+            ("filter", "colour = null", "INVALID_FILTER", "colour"),
+            ("filter", "createdAt = 1", "INVALID_FILTER", "createdAt"),
+            ("filter", "isEmpty(from services where true)", "INVALID_FILTER", "from"),
+            ("sort", "colour", "INVALID_SORT_IDENTIFIER", "colour"),
+            ("sort", "tags.env", "INVALID_SORT_IDENTIFIER", "tags.env"),
+            ("roleSemantic", "OneOf", "COULD_NOT_VALIDATE", "OneOf"),
         ] {
-            let (status, error) = reader.get(&format!("/{collection}?{query}")).await;
-            assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
-            assert_eq!(error["error"]["code"], code, "{query}");
-            assert_eq!(error["error"]["cause"]["field"], field, "{query}");
+            let (status, error) = reader.ask(collection, &[(name, value)]).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{name}={value}");
+            let error = &error["error"];
+            assert_eq!(error["code"], code, "{name}={value}");
+            assert_eq!((&error["cause"]["field"], &error["cause"]["value"]), (&name.into(), &shown.into()), "{value}");
         }
+        let (_, error) = reader.ask(collection, &[("filter", "name = ")]).await;
+        let reason = error["error"]["cause"]["reason"].as_str().unwrap();
+        assert!(reason.starts_with("is wrong at character 8: "), "{reason}");
+    }
+    for (collection, code) in [("identities", "COULD_NOT_VALIDATE"), ("service-policies", "INVALID_FILTER")] {
+        let (status, error) = reader.ask(collection, &[("roleFilter", "staff")]).await;
+        assert_eq!((status, &error["error"]["code"]), (StatusCode::BAD_REQUEST, &code.into()), "{collection}");
+        assert_eq!(error["error"]["cause"]["field"], "roleFilter");
     }
 }
 

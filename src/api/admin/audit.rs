@@ -18,7 +18,7 @@ pub(super) struct Asked {
 
 /// The audit trail, newest first.
 pub(super) async fn list(State(admin): State<Admin>, Query(asked): Query<Asked>) -> Result<Response, Refusal> {
-    let paging = Paging::parse(asked.limit.as_deref(), asked.offset.as_deref())?;
+    let paging = Paging::parse(asked.limit.as_deref(), asked.offset.as_deref(), Paging::default())?;
     let oldest_first = admin.enforcer.audit_trail();
     let page = paging.page(oldest_first.iter().rev());
     Ok(Json(openziti::list(page, &[])).into_response())

@@ -1,14 +1,18 @@
 //! What is known of one identity's device, and what it was refused.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 
-use crate::dialect::openziti::{self, ErrorCode};
+use crate::decision::Failure;
+use crate::dialect::openziti::{self, ErrorCode, ListQuery, Paging, filterable};
 use crate::id::IdentityId;
 use crate::posture::Posture;
 
 use super::Admin;
+use super::objects::Parameters;
 use crate::api::refusal::Refusal;
 
 pub(super) async fn posture_data(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
@@ -24,14 +28,23 @@ pub(super) async fn posture_data(State(admin): State<Admin>, Path(id): Path<Stri
     Ok(reply)
 }
 
+/// All failures, oldest first and without pages, as OpenZiti's clients know them; whoever asks for a part is told what part it
+/// is. There are few enough that no limit means all, here too.
 pub(super) async fn failed_service_requests(
     State(admin): State<Admin>,
     Path(id): Path<String>,
+    Query(parameters): Parameters,
 ) -> Result<Response, Refusal> {
     let id = known(&admin, id)?;
+    let query = ListQuery::<Failure>::read_over(&parameters, Paging::WHOLE)?;
     let failures = admin.enforcer.device(&id).map(|device| device.failures()).unwrap_or_default();
-    let oldest_first: Vec<_> = failures.iter().map(|failure| openziti::failed_service_request(failure)).collect();
-    Ok(Json(openziti::detail(oldest_first)).into_response())
+    let page = query.page(failures.iter().map(Arc::as_ref)).map(openziti::failed_service_request);
+    let partial = parameters.iter().any(|(name, _)| ["limit", "offset", "filter", "sort"].contains(&name.as_str()));
+    Ok(if partial {
+        Json(openziti::list(page, filterable::FAILED_SERVICE_REQUESTS)).into_response()
+    } else {
+        Json(openziti::detail(page.items)).into_response()
+    })
 }
 
 /// The id of an identity of the policy in force. One that left the policy is unknown, whatever is still kept of it.

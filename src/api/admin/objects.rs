@@ -6,10 +6,12 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 
-use crate::dialect::openziti::{self, Activity, ErrorCode, IdentityDetail, Paging, RoleNames, filterable};
+use crate::dialect::openziti::{
+    self, Activity, ErrorCode, IdentityDetail, ListQuery, ListedPolicy, RoleNames, filterable,
+};
 use crate::enforce::device::Known;
 use crate::id::IdentityId;
-use crate::policy::objects::Identity;
+use crate::policy::objects::{Identity, PostureCheck, Service};
 
 use super::Admin;
 use crate::api::refusal::Refusal;
@@ -18,9 +20,9 @@ use crate::api::refusal::Refusal;
 pub(super) type Parameters = Query<Vec<(String, String)>>;
 
 pub(super) async fn identities(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
-    let paging = paging(&query)?;
+    let query = ListQuery::<Identity>::read(&query)?;
     let published = admin.enforcer.published();
-    let page = paging.page(published.snapshot().objects().identities.values());
+    let page = query.page(published.snapshot().objects().identities.values().map(Arc::as_ref));
     let postures: Vec<_> = page.items.iter().map(|identity| known(&admin, &identity.id)).collect();
     let mut postures = postures.iter();
     let page = page.map(|identity| shown(identity, postures.next().and_then(Option::as_deref)));
@@ -35,9 +37,10 @@ pub(super) async fn identity(State(admin): State<Admin>, Path(id): Path<String>)
 }
 
 pub(super) async fn services(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
-    let paging = paging(&query)?;
+    let query = ListQuery::<Service>::read(&query)?;
     let published = admin.enforcer.published();
-    let page = paging.page(published.snapshot().objects().services.values()).map(|service| openziti::service(service));
+    let services = published.snapshot().objects().services.values().map(Arc::as_ref);
+    let page = query.page(services).map(openziti::service);
     Ok(Json(openziti::list(page, filterable::SERVICES)).into_response())
 }
 
@@ -51,11 +54,12 @@ pub(super) async fn service_policies(
     State(admin): State<Admin>,
     Query(query): Parameters,
 ) -> Result<Response, Refusal> {
-    let paging = paging(&query)?;
+    let query = ListQuery::<ListedPolicy<'_>>::read(&query)?;
     let published = admin.enforcer.published();
     let objects = published.snapshot().objects();
     let names = RoleNames::of(objects);
-    let page = paging.page(objects.policies.values()).map(|policy| openziti::service_policy(policy, &names));
+    let policies: Vec<_> = objects.policies.values().map(|policy| ListedPolicy::new(policy, &names)).collect();
+    let page = query.page(policies.iter()).map(|listed| openziti::service_policy(listed.policy, &names));
     Ok(Json(openziti::list(page, filterable::SERVICE_POLICIES)).into_response())
 }
 
@@ -67,9 +71,10 @@ pub(super) async fn service_policy(State(admin): State<Admin>, Path(id): Path<St
 }
 
 pub(super) async fn posture_checks(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
-    let paging = paging(&query)?;
+    let query = ListQuery::<PostureCheck>::read(&query)?;
     let published = admin.enforcer.published();
-    let page = paging.page(published.snapshot().objects().checks.values()).map(|check| openziti::posture_check(check));
+    let checks = published.snapshot().objects().checks.values().map(Arc::as_ref);
+    let page = query.page(checks).map(openziti::posture_check);
     Ok(Json(openziti::list(page, filterable::POSTURE_CHECKS)).into_response())
 }
 
@@ -87,22 +92,4 @@ fn known(admin: &Admin, identity: &IdentityId) -> Option<Arc<Known>> {
 fn shown<'a>(identity: &'a Identity, known: Option<&'a Known>) -> IdentityDetail<'a> {
     let posture = known.map(|known| &known.posture);
     openziti::identity(identity).with_activity(Activity { posture, ..Activity::default() })
-}
-
-/// What part of a list is asked for. What would narrow or order the list and cannot be done yet is refused: a client that
-/// asked for one thing must not take the first of many for it.
-fn paging(query: &[(String, String)]) -> Result<Paging, Refusal> {
-    let (mut limit, mut offset) = (None, None);
-    for (name, value) in query {
-        match name.as_str() {
-            "limit" => limit = Some(value.as_str()),
-            "offset" => offset = Some(value.as_str()),
-            "filter" | "roleFilter" | "roleSemantic" => {
-                return Err(Refusal::because(ErrorCode::InvalidFilter, name, "is not supported", ""));
-            }
-            "sort" => return Err(Refusal::because(ErrorCode::InvalidSortIdentifier, name, "is not supported", "")),
-            _ => {}
-        }
-    }
-    Ok(Paging::parse(limit, offset)?)
 }

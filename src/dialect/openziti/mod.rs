@@ -17,6 +17,7 @@ mod posture_check;
 mod posture_data;
 mod posture_query;
 mod posture_response;
+mod query;
 mod service;
 mod service_policy;
 mod service_policy_body;
@@ -36,6 +37,7 @@ pub use posture_query::{PostureQueries, PostureQuery, posture_query};
 pub use posture_response::{
     PostureResponse, PromptedService, posture_response_envelope, read_posture_response, read_posture_responses,
 };
+pub use query::{Field, FieldType, ListQuery, Listed, ListedPolicy, Number, Scalar, Texts};
 pub use service::{ServiceDetail, service};
 pub use service_policy::{RoleNames, ServicePolicyDetail, service_policy};
 pub use service_policy_body::{create_service_policy, patch_service_policy, replace_service_policy};
@@ -95,4 +97,7 @@ pub mod filterable {
         "typeId",
         "updatedAt",
     ];
+    /// Of requests that were refused.
+    pub const FAILED_SERVICE_REQUESTS: &[&str] =
+        &["reasonCode", "requestId", "serviceId", "serviceName", "sessionType", "sourceAddress", "when"];
 }

@@ -1,5 +1,7 @@
 //! Pages of a list (`openziti.md` 5.1).
 
+use std::ops::Range;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -9,7 +11,7 @@ const LIMIT_DEFAULT: i64 = 10;
 const LIMIT_MAX: i64 = 500;
 const OFFSET_MAX: i64 = 100_000;
 /// As clients ask for a list without pages.
-const UNLIMITED: i64 = -1;
+pub(super) const UNLIMITED: i64 = -1;
 
 /// Which part of a list is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,26 +27,53 @@ impl Default for Paging {
 }
 
 impl Paging {
-    /// Reads the query parameters `limit` and `offset`.
+    /// Everything, where nothing else is said.
+    pub const WHOLE: Paging = Paging { limit: UNLIMITED, offset: 0 };
+
+    /// Reads the query parameters `limit` and `offset`; what is not given is as in `default`.
     ///
     /// A limit above 500 becomes 500; 0 and negative ones become 10, but -1 asks for everything. Negative offsets become 0.
-    pub fn parse(limit: Option<&str>, offset: Option<&str>) -> Result<Self, ApiError> {
+    pub fn parse(limit: Option<&str>, offset: Option<&str>, default: Paging) -> Result<Self, ApiError> {
         let limit = match number("limit", limit)? {
-            None => LIMIT_DEFAULT,
+            None => default.limit,
             Some(UNLIMITED) => UNLIMITED,
             Some(limit) if limit <= 0 => LIMIT_DEFAULT,
             Some(limit) => limit.min(LIMIT_MAX),
         };
-        let offset = number("offset", offset)?.unwrap_or(0).clamp(0, OFFSET_MAX);
+        let offset = number("offset", offset)?.unwrap_or(default.offset).clamp(0, OFFSET_MAX);
         Ok(Paging { limit, offset })
     }
 
+    /// The same, but for what a filter says itself.
+    #[must_use]
+    pub(super) fn overridden(self, limit: Option<i64>, offset: Option<i64>) -> Self {
+        Paging { limit: limit.unwrap_or(self.limit), offset: offset.unwrap_or(self.offset) }
+    }
+
+    /// The places in the list that the page shows.
+    pub(super) fn places(self) -> Range<usize> {
+        let begin = usize::try_from(self.offset).unwrap_or(0);
+        let length = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        begin..begin.saturating_add(length)
+    }
+
     /// Picks the page out of the whole list and says what was picked.
-    pub fn page<T>(self, all: impl ExactSizeIterator<Item = T>) -> Page<T> {
-        let pagination = Pagination { limit: self.limit, offset: self.offset, total_count: all.len() };
-        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let offset = usize::try_from(self.offset).unwrap_or(0);
-        Page { items: all.skip(offset).take(limit).collect(), pagination }
+    pub fn page<T>(self, all: impl Iterator<Item = T>) -> Page<T> {
+        let places = self.places();
+        let mut items = Vec::new();
+        let mut total_count = 0;
+        for item in all {
+            if places.contains(&total_count) {
+                items.push(item);
+            }
+            total_count += 1;
+        }
+        self.picked(items, total_count)
+    }
+
+    /// The page that was picked out of so many.
+    pub(super) fn picked<T>(self, items: Vec<T>, total_count: usize) -> Page<T> {
+        Page { items, pagination: Pagination { limit: self.limit, offset: self.offset, total_count } }
     }
 }
 
@@ -89,7 +118,7 @@ mod tests {
 
     #[track_caller]
     fn applied(limit: Option<&str>, offset: Option<&str>) -> (i64, i64) {
-        let paging = Paging::parse(limit, offset).unwrap();
+        let paging = Paging::parse(limit, offset, Paging::default()).unwrap();
         (paging.limit, paging.offset)
     }
 
@@ -107,7 +136,7 @@ mod tests {
         for (limit, offset, field) in
             [(Some("ten"), None, "limit"), (Some(""), None, "limit"), (None, Some("1.5"), "offset")]
         {
-            let error = Paging::parse(limit, offset).unwrap_err();
+            let error = Paging::parse(limit, offset, Paging::default()).unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidPagination);
             assert_eq!(error.cause.unwrap().field, field);
         }
@@ -115,10 +144,10 @@ mod tests {
 
     #[test]
     fn a_page_is_cut_out() {
-        let page = Paging::parse(Some("2"), Some("3")).unwrap().page(0..6);
+        let page = Paging::parse(Some("2"), Some("3"), Paging::default()).unwrap().page(0..6);
         assert_eq!(page.items, [3, 4]);
         assert_eq!(page.pagination.total_count, 6);
-        assert_eq!(Paging::parse(Some("-1"), None).unwrap().page(0..600).items.len(), 600);
-        assert!(Paging::parse(None, Some("9")).unwrap().page(0..6).items.is_empty());
+        assert_eq!(Paging::parse(Some("-1"), None, Paging::default()).unwrap().page(0..600).items.len(), 600);
+        assert!(Paging::parse(None, Some("9"), Paging::default()).unwrap().page(0..6).items.is_empty());
     }
 }

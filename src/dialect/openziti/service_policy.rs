@@ -83,6 +83,21 @@ impl<'a> RoleNames<'a> {
             checks: Directory::new(&objects.checks, |object| (object.check.id.as_str(), &object.check.name)),
         }
     }
+
+    /// The identities of a policy, as shown.
+    pub(super) fn identity_roles(&self, policy: &ServicePolicy) -> Vec<String> {
+        roles(&self.identities.show(&policy.identity_roles))
+    }
+
+    /// The services of a policy, as shown.
+    pub(super) fn service_roles(&self, policy: &ServicePolicy) -> Vec<String> {
+        roles(&self.services.show(&policy.service_roles))
+    }
+
+    /// The checks of a policy, as shown.
+    pub(super) fn posture_check_roles(&self, policy: &ServicePolicy) -> Vec<String> {
+        roles(&self.checks.show(&policy.posture_check_roles))
+    }
 }
 
 impl RoleNames<'_> {

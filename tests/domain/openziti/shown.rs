@@ -129,7 +129,7 @@ fn a_list_of_identities() {
     let mut alice = objects::identity("alice", "Alice", &["staff".into()]);
     alice.subjects = vec!["spiffe://example/alice".parse().unwrap()];
     let both = [alice.clone(), alice.clone()];
-    let page = Paging::parse(Some("1"), None).unwrap().page(both.iter()).map(identity);
+    let page = Paging::parse(Some("1"), None, Paging::default()).unwrap().page(both.iter()).map(identity);
     same_as("identities", list(page, filterable::IDENTITIES));
 
     let posture = posture();

@@ -1,0 +1,189 @@
+//! The fields of each kind of list. What the objects here do not have, but OpenZiti's have, shows the one value it can have.
+
+use super::super::posture_check::TypeId;
+use super::super::service_policy::RoleNames;
+use super::TAGS;
+use super::field::{Field, FieldType, Listed, Scalar, Texts};
+use crate::decision::Failure;
+use crate::policy::objects::{Identity, Meta, PolicyType, PostureCheck, Service, ServicePolicy};
+use crate::policy::roles::Semantic;
+use crate::posture::check::Predicate;
+use crate::posture::check::mfa::MfaRule;
+
+impl Listed for Identity {
+    const FIELDS: &'static [(&'static str, FieldType)] = &[
+        ("createdAt", FieldType::Instant),
+        ("disabled", FieldType::Flag),
+        ("id", FieldType::Text),
+        ("isAdmin", FieldType::Flag),
+        ("isDefaultAdmin", FieldType::Flag),
+        ("isSystem", FieldType::Flag),
+        ("name", FieldType::Text),
+        ("roleAttributes", FieldType::Set),
+        ("tags", FieldType::Tags),
+        ("type", FieldType::Text),
+        ("updatedAt", FieldType::Instant),
+    ];
+
+    fn field(&self, name: &str) -> Field<'_> {
+        match name {
+            "id" => Field::text(self.id.as_str()),
+            "name" => Field::text(&self.name),
+            "roleAttributes" => Field::Set(Texts::Shared(&self.role_attributes)),
+            "disabled" => Field::One(Scalar::Flag(self.disabled)),
+            "isAdmin" | "isDefaultAdmin" => Field::One(Scalar::Flag(false)),
+            "type" => Field::text("Default"),
+            _ => of_meta(&self.meta, name),
+        }
+    }
+}
+
+impl Listed for Service {
+    const FIELDS: &'static [(&'static str, FieldType)] = &[
+        ("createdAt", FieldType::Instant),
+        ("encryptionRequired", FieldType::Flag),
+        ("id", FieldType::Text),
+        ("isSystem", FieldType::Flag),
+        ("name", FieldType::Text),
+        ("roleAttributes", FieldType::Set),
+        ("tags", FieldType::Tags),
+        ("terminatorStrategy", FieldType::Text),
+        ("updatedAt", FieldType::Instant),
+    ];
+
+    fn field(&self, name: &str) -> Field<'_> {
+        match name {
+            "id" => Field::text(self.id.as_str()),
+            "name" => Field::text(&self.name),
+            "roleAttributes" => Field::Set(Texts::Shared(&self.role_attributes)),
+            "encryptionRequired" => Field::One(Scalar::Flag(false)),
+            "terminatorStrategy" => Field::text("smartrouting"),
+            _ => of_meta(&self.meta, name),
+        }
+    }
+}
+
+/// A service policy in a list, whose roles are asked for as they are shown: entities by id.
+#[derive(Clone, Copy, Debug)]
+pub struct ListedPolicy<'a> {
+    /// The policy.
+    pub policy: &'a ServicePolicy,
+    names: &'a RoleNames<'a>,
+}
+
+impl<'a> ListedPolicy<'a> {
+    /// A policy among the objects of these names.
+    pub fn new(policy: &'a ServicePolicy, names: &'a RoleNames<'a>) -> Self {
+        ListedPolicy { policy, names }
+    }
+}
+
+impl Listed for ListedPolicy<'_> {
+    const FIELDS: &'static [(&'static str, FieldType)] = &[
+        ("createdAt", FieldType::Instant),
+        ("id", FieldType::Text),
+        ("identityRoles", FieldType::Set),
+        ("isSystem", FieldType::Flag),
+        ("name", FieldType::Text),
+        ("postureCheckRoles", FieldType::Set),
+        ("semantic", FieldType::Text),
+        ("serviceRoles", FieldType::Set),
+        ("tags", FieldType::Tags),
+        ("type", FieldType::Text),
+        ("updatedAt", FieldType::Instant),
+    ];
+
+    fn field(&self, name: &str) -> Field<'_> {
+        let policy = self.policy;
+        match name {
+            "id" => Field::text(policy.id.as_str()),
+            "name" => Field::text(&policy.name),
+            "identityRoles" => Field::Set(Texts::Made(self.names.identity_roles(policy))),
+            "serviceRoles" => Field::Set(Texts::Made(self.names.service_roles(policy))),
+            "postureCheckRoles" => Field::Set(Texts::Made(self.names.posture_check_roles(policy))),
+            "semantic" => Field::text(match policy.semantic {
+                Semantic::AllOf => "AllOf",
+                Semantic::AnyOf => "AnyOf",
+            }),
+            "type" => Field::text(match policy.policy_type {
+                PolicyType::Dial => "Dial",
+                PolicyType::Bind => "Bind",
+            }),
+            _ => of_meta(&policy.meta, name),
+        }
+    }
+}
+
+impl Listed for PostureCheck {
+    const FIELDS: &'static [(&'static str, FieldType)] = &[
+        ("createdAt", FieldType::Instant),
+        ("id", FieldType::Text),
+        ("isSystem", FieldType::Flag),
+        ("name", FieldType::Text),
+        ("promptOnUnlock", FieldType::Flag),
+        ("promptOnWake", FieldType::Flag),
+        ("roleAttributes", FieldType::Set),
+        ("tags", FieldType::Tags),
+        ("typeId", FieldType::Text),
+        ("updatedAt", FieldType::Instant),
+    ];
+
+    fn field(&self, name: &str) -> Field<'_> {
+        match name {
+            "id" => Field::text(self.check.id.as_str()),
+            "name" => Field::text(&self.check.name),
+            "roleAttributes" => Field::Set(Texts::Shared(&self.role_attributes)),
+            "typeId" => {
+                let kind = TypeId::of(&self.check.predicate);
+                Field::One(kind.map_or(Scalar::Null, |kind| Scalar::Text(kind.as_str())))
+            }
+            "promptOnUnlock" => of_mfa(&self.check.predicate, |rule| rule.prompt_on_unlock),
+            "promptOnWake" => of_mfa(&self.check.predicate, |rule| rule.prompt_on_wake),
+            _ => of_meta(&self.meta, name),
+        }
+    }
+}
+
+impl Listed for Failure {
+    const FIELDS: &'static [(&'static str, FieldType)] = &[
+        ("reasonCode", FieldType::Text),
+        ("requestId", FieldType::Text),
+        ("serviceId", FieldType::Text),
+        ("serviceName", FieldType::Text),
+        ("sessionType", FieldType::Text),
+        ("sourceAddress", FieldType::Text),
+        ("when", FieldType::Instant),
+    ];
+
+    fn field(&self, name: &str) -> Field<'_> {
+        // A request that was for no service shows the empty text, as in the record itself.
+        let service = self.service.as_ref();
+        match name {
+            "when" => Field::One(Scalar::Instant(self.when)),
+            "serviceId" => Field::text(service.map_or("", |service| service.id.as_str())),
+            "serviceName" => Field::text(service.map_or("", |service| &service.name)),
+            "sessionType" => Field::text("Dial"),
+            "reasonCode" => Field::text(self.reason.code()),
+            "requestId" => Field::text(&self.request_id),
+            "sourceAddress" => Field::One(self.source_address.as_deref().map_or(Scalar::Null, Scalar::Text)),
+            _ => Field::Unknown,
+        }
+    }
+}
+
+fn of_meta<'a>(meta: &'a Meta, name: &str) -> Field<'a> {
+    match name {
+        "createdAt" => Field::One(Scalar::Instant(meta.created_at)),
+        "updatedAt" => Field::One(Scalar::Instant(meta.updated_at)),
+        "isSystem" => Field::One(Scalar::Flag(false)),
+        _ => name.strip_prefix(TAGS).map_or(Field::Unknown, |tag| Field::tag(&meta.tags, tag)),
+    }
+}
+
+/// A flag that only checks of one kind have.
+fn of_mfa(predicate: &Predicate, flag: impl Fn(&MfaRule) -> bool) -> Field<'static> {
+    match predicate {
+        Predicate::Mfa(rule) => Field::One(Scalar::Flag(flag(rule))),
+        _ => Field::One(Scalar::Null),
+    }
+}

@@ -14,7 +14,8 @@ use crate::dialect::openziti::ErrorCode;
 use crate::enforce::{Author, Connection, Credential};
 
 use super::edge::RequestId;
-use super::refusal::{Language, Refusal};
+use super::language::Language;
+use super::refusal::Refusal;
 
 /// Who a request to the admin API comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

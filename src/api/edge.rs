@@ -23,7 +23,8 @@ use crate::enforce::Connection;
 use crate::limits;
 
 use super::body;
-use super::refusal::{self, Language, Refusal};
+use super::language::Language;
+use super::refusal::{self, Refusal};
 
 /// What one listener's requests are surrounded with.
 pub(super) struct Edge {

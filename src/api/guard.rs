@@ -14,8 +14,9 @@ use crate::secret::Secret;
 
 use super::access::{Operator, Presented};
 use super::guessing::Guessing;
+use super::language::Language;
 use super::passwords::Passwords;
-use super::refusal::{Language, Refusal};
+use super::refusal::Refusal;
 use super::sessions::{Key, Session, Sessions, Shown};
 
 /// Who may come in, who is in, and who tries to get in.

@@ -1,8 +1,8 @@
 //! The HTTP interfaces beside the gateway: the client API for devices, the admin API for operators, the ops endpoints
 //! for probes and Prometheus.
 //!
-//! This room owns sockets, routes, admission to the routes and the order of things in a request. What OpenZiti's replies
-//! look like belongs to [`crate::dialect::openziti`]; what is true belongs to [`crate::enforce::Enforcer`]. Nothing here
+//! This room owns sockets, routes, admission to the routes and the order of things in a request. What replies look
+//! like belongs to [`crate::dialect`]; what is true belongs to [`crate::enforce::Enforcer`]. Nothing here
 //! decides access to a service.
 //!
 //! # What must always hold
@@ -24,6 +24,7 @@ mod connection;
 mod edge;
 mod guard;
 mod guessing;
+mod language;
 pub mod listener;
 pub mod ops;
 mod passwords;

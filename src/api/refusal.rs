@@ -15,6 +15,8 @@ use crate::dialect::cloudflare;
 use crate::dialect::openziti::{ApiError, ErrorCode, ErrorEnvelope, FieldError};
 use crate::limits;
 
+use super::language::Language;
+
 /// Why a request is not answered as asked.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
@@ -27,25 +29,6 @@ pub(super) struct Refusal {
 enum Cause {
     OpenZiti(ApiError),
     Cloudflare(cloudflare::ApiError),
-}
-
-/// The language in which a path is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Language {
-    /// OpenZiti's, and Postern's own paths.
-    OpenZiti,
-    /// Cloudflare's.
-    Cloudflare,
-}
-
-impl Language {
-    /// The language of a path.
-    pub(super) fn of_path(path: &str) -> Self {
-        match path.strip_prefix(super::cloudflare::BASE) {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => Language::Cloudflare,
-            _ => Language::OpenZiti,
-        }
-    }
 }
 
 impl From<ApiError> for Refusal {

@@ -27,7 +27,8 @@ use super::authorities::Authorities;
 use super::cloudflare::{self, Cloudflare};
 use super::edge::{self, Caller, Edge};
 use super::guard::Guard;
-use super::refusal::{self, Language};
+use super::language::{self, Language};
+use super::refusal;
 use super::reload::{ReloadStatus, Reloader};
 use super::version::{self, Api};
 
@@ -66,7 +67,7 @@ impl Admin {
         let guarded = Router::new()
             .nest("/edge/management/v1", management())
             .nest("/api/v1", native())
-            .nest(cloudflare::BASE, cloudflare::router(&self))
+            .nest(language::CLOUDFLARE, cloudflare::router(&self))
             .with_state(self)
             .merge(own_session(&guard))
             .fallback(refusal::unknown_path)

@@ -31,9 +31,6 @@ use crate::limits;
 use crate::policy::objects::{Meta, Origin, PostureCheck, ServicePolicy};
 use crate::store::Sealer;
 
-/// Where the API lies.
-pub(super) const BASE: &str = "/client/v4";
-
 /// What Cloudflare's API works with beside the enforcer.
 #[derive(Clone, Debug)]
 pub struct Cloudflare {
@@ -45,7 +42,7 @@ pub struct Cloudflare {
     pub providers: reqwest::Client,
 }
 
-/// The routes under [`BASE`].
+/// The routes under [`CLOUDFLARE`](super::language::CLOUDFLARE).
 pub(super) fn router(admin: &Admin) -> Router<Admin> {
     let of_account = Router::new()
         .route("/devices/posture", get(rules::list).post(rules::create))

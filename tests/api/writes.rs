@@ -313,3 +313,23 @@ async fn identities_that_cannot_be_are_refused_by_field() {
         assert_eq!(refused, (400, "COULD_NOT_VALIDATE".into(), field.into()), "{body}");
     }
 }
+
+/// One rule without a `typeId` made generated clients refuse the whole list.
+#[tokio::test]
+async fn rules_that_openziti_has_no_word_for_are_left_to_cloudflares_api() {
+    let operator = Operator::new().await;
+    let rule = json!({"name": "disks", "type": "disk_encryption", "input": {"requireAll": true}});
+    let (_, made) = operator.send("POST", &format!("/client/v4/accounts/{ACCOUNT}/devices/posture"), rule).await;
+    let id = made["result"]["id"].as_str().unwrap();
+    let (_, list) = operator.management("GET", "/posture-checks", Value::Null).await;
+    assert_eq!(list["meta"]["pagination"]["totalCount"], 1, "{list}");
+    assert_eq!(list["data"][0]["id"], "domain-id");
+    assert_eq!(operator.management("GET", &format!("/posture-checks/{id}"), Value::Null).await.0, 404);
+
+    let asking = json!({"name": "p", "type": "Dial", "semantic": "AllOf", "identityRoles": ["#all"],
+        "serviceRoles": ["@wiki-id"], "postureCheckRoles": [format!("@{id}")]});
+    let policy = operator.make("/service-policies", asking).await;
+    assert!(!operator.allowed("wiki").await, "policies ask for it all the same");
+    let (_, shown) = operator.management("GET", &format!("/service-policies/{policy}"), Value::Null).await;
+    assert_eq!(shown["data"]["postureCheckRolesDisplay"][0]["name"], "@disks");
+}

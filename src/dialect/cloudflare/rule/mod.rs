@@ -3,7 +3,7 @@
 //! A rule becomes a check of the same predicates that the other language's checks use. What was written stays beside it, to be
 //! shown again member for member.
 //!
-//! A new type takes a line in the table of [`kind`], a reader beside its relatives, and perhaps a predicate.
+//! A new type takes a line in the table of [`mod@kind`], a reader beside its relatives, and perhaps a predicate.
 
 mod certificate;
 mod device;

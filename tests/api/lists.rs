@@ -179,3 +179,27 @@ async fn unknown_paths_and_methods_are_refused_in_the_same_envelope() {
         assert_eq!(reply.json::<Value>().await.unwrap()["error"]["code"], "METHOD_NOT_ALLOWED");
     }
 }
+
+#[tokio::test]
+async fn attributes_in_use_and_types_of_checks_are_listed() {
+    let world = World::in_force();
+    let admin = world.admin().await;
+    let reader = Reader::new(&world, &admin);
+    for (path, attributes) in [
+        ("/identity-role-attributes", json!(["staff"])),
+        ("/service-role-attributes", json!([])),
+        ("/posture-check-role-attributes", json!([])),
+        ("/identity-role-attributes?filter=id%20contains%20%22x%22", json!([])),
+    ] {
+        let (status, list) = reader.get(path).await;
+        assert_eq!((status, &list["data"]), (StatusCode::OK, &attributes), "{path}");
+        assert_eq!(list["meta"]["filterableFields"], json!(["id"]));
+    }
+    let (_, types) = reader.get("/posture-check-types").await;
+    let ids: Vec<_> = types["data"].as_array().unwrap().iter().map(|kind| &kind["id"]).collect();
+    assert_eq!(ids, ["DOMAIN", "MAC", "OS", "PROCESS", "PROCESS_MULTI"]);
+    let (_, domain) = reader.get("/posture-check-types/DOMAIN").await;
+    assert_eq!(domain["data"], types["data"][0]);
+    assert_eq!(domain["data"]["operatingSystems"], json!([{"type": "Windows", "versions": []}]));
+    assert_eq!(reader.get("/posture-check-types/MOOD").await.0, StatusCode::NOT_FOUND);
+}

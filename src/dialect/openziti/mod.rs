@@ -14,6 +14,7 @@ mod identity_body;
 mod members;
 mod paging;
 mod posture_check;
+mod posture_check_type;
 mod posture_data;
 mod posture_query;
 mod posture_response;
@@ -32,12 +33,13 @@ pub use paging::{Page, Pagination, Paging};
 pub use posture_check::{
     PostureCheckDetail, TypeId, create_posture_check, patch_posture_check, posture_check, replace_posture_check,
 };
+pub use posture_check_type::{PostureCheckType, PostureCheckTypeDetail, posture_check_type};
 pub use posture_data::{PostureData, posture_data};
 pub use posture_query::{PostureQueries, PostureQuery, posture_query};
 pub use posture_response::{
     PostureResponse, PromptedService, posture_response_envelope, read_posture_response, read_posture_responses,
 };
-pub use query::{Field, FieldType, ListQuery, Listed, ListedPolicy, Number, Scalar, Texts};
+pub use query::{Field, FieldType, ListQuery, Listed, ListedPolicy, Number, RoleAttribute, Scalar, Texts};
 pub use service::{ServiceDetail, service};
 pub use service_policy::{RoleNames, ServicePolicyDetail, service_policy};
 pub use service_policy_body::{create_service_policy, patch_service_policy, replace_service_policy};
@@ -84,6 +86,10 @@ pub mod filterable {
         "type",
         "updatedAt",
     ];
+    /// Of role attributes, which are their own ids.
+    pub const ROLE_ATTRIBUTES: &[&str] = &["id"];
+    /// Of types of posture checks.
+    pub const POSTURE_CHECK_TYPES: &[&str] = &["id", "name"];
     /// Of posture checks.
     pub const POSTURE_CHECKS: &[&str] = &[
         "createdAt",

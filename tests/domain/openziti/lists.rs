@@ -3,7 +3,8 @@
 use postern::clock::Timestamp;
 use postern::decision::{DenialReason, FailedService, Failure};
 use postern::dialect::openziti::{
-    ApiError, ErrorCode, Field, ListQuery, Listed, ListedPolicy, Paging, RoleNames, filterable,
+    ApiError, ErrorCode, Field, ListQuery, Listed, ListedPolicy, Paging, PostureCheckType, RoleAttribute, RoleNames,
+    filterable,
 };
 use postern::id::{IdentityId, ServiceId};
 use postern::policy::objects::{Identity, PolicyType, PostureCheck, Service, ServicePolicy};
@@ -335,6 +336,8 @@ fn every_filterable_field_is_known_and_answered() {
     assert_fields(&objects::service("s", "s", &[]), filterable::SERVICES);
     assert_fields(&objects::check("c", "c", &[]), filterable::POSTURE_CHECKS);
     assert_fields(&ListedPolicy::new(&policy, &names), filterable::SERVICE_POLICIES);
+    assert_fields(&RoleAttribute("staff"), filterable::ROLE_ATTRIBUTES);
+    assert_fields(&PostureCheckType::ALL[0], filterable::POSTURE_CHECK_TYPES);
     let failure = Failure {
         when: Timestamp::from_millis(0),
         request_id: "r".into(),

@@ -27,7 +27,7 @@ use roles::RoleFilter;
 use syntax::{Expression, SortField};
 
 pub use field::{Field, FieldType, Listed, Scalar, Texts};
-pub use rows::ListedPolicy;
+pub use rows::{ListedPolicy, RoleAttribute};
 pub use syntax::Number;
 
 /// What the name of a tag begins with.

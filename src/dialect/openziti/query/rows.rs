@@ -1,6 +1,7 @@
 //! The fields of each kind of list. What the objects here do not have, but OpenZiti's have, shows the one value it can have.
 
 use super::super::posture_check::TypeId;
+use super::super::posture_check_type::PostureCheckType;
 use super::super::service_policy::RoleNames;
 use super::TAGS;
 use super::field::{Field, FieldType, Listed, Scalar, Texts};
@@ -140,6 +141,30 @@ impl Listed for PostureCheck {
             "promptOnUnlock" => of_mfa(&self.check.predicate, |rule| rule.prompt_on_unlock),
             "promptOnWake" => of_mfa(&self.check.predicate, |rule| rule.prompt_on_wake),
             _ => of_meta(&self.meta, name),
+        }
+    }
+}
+
+/// A role attribute in a list of those in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoleAttribute<'a>(pub &'a str);
+
+impl Listed for RoleAttribute<'_> {
+    const FIELDS: &'static [(&'static str, FieldType)] = &[("id", FieldType::Text)];
+
+    fn field(&self, name: &str) -> Field<'_> {
+        if name == "id" { Field::text(self.0) } else { Field::Unknown }
+    }
+}
+
+impl Listed for PostureCheckType {
+    const FIELDS: &'static [(&'static str, FieldType)] = &[("id", FieldType::Text), ("name", FieldType::Text)];
+
+    fn field(&self, name: &str) -> Field<'_> {
+        match name {
+            "id" => Field::text(self.id()),
+            "name" => Field::text(self.name()),
+            _ => Field::Unknown,
         }
     }
 }

@@ -76,7 +76,7 @@ pub fn compile(objects: Objects, generation: u64) -> Result<Snapshot, Vec<Compil
     let checks = compiler.checks(&objects);
     let routes = compiler.routes(&objects);
     let mut policies = compiler.policies(&objects);
-    let (services, policies_of_every_service) = compiler.services(&objects, &mut policies);
+    let services = compiler.services(&objects, &mut policies);
     if !compiler.errors.is_empty() {
         return Err(compiler.errors);
     }
@@ -86,11 +86,12 @@ pub fn compile(objects: Objects, generation: u64) -> Result<Snapshot, Vec<Compil
         identities,
         identity_by_id: positions(objects.identities.keys().cloned(), IdentityIndex),
         identity_by_subject: compiler.subjects,
-        services,
+        services: services.compiled,
         service_by_id: positions(objects.services.keys().cloned(), ServiceIndex),
         routes,
         policies,
-        policies_of_every_service,
+        policies_of_every_service: services.dial_policies_of_all,
+        bind_policies_of_every_service: services.bind_policies_of_all,
         checks,
         objects,
     })
@@ -293,39 +294,61 @@ impl Compiler {
         known.into_iter().map(|position| CheckSlot::Known(CheckIndex(position))).chain(dangling).collect()
     }
 
-    fn services(
-        &self,
-        objects: &Objects,
-        policies: &mut [CompiledPolicy],
-    ) -> (Vec<CompiledService>, Box<[PolicyIndex]>) {
+    fn services(&self, objects: &Objects, policies: &mut [CompiledPolicy]) -> Services {
         let carriers = carriers(objects.services.values().map(|service| service.role_attributes.as_slice()));
-        let mut lists = vec![Vec::new(); objects.services.len()];
-        let mut of_every_service = Vec::new();
+        let dial = self.leading(PolicyType::Dial, policies, objects.services.len(), &carriers);
+        let bind = self.leading(PolicyType::Bind, policies, objects.services.len(), &carriers);
+        let compiled = objects.services.values().zip(dial.to_each).zip(bind.to_each).map(|((service, dial), bind)| {
+            CompiledService { object: Arc::clone(service), dial_policies: dial.into(), bind_policies: bind.into() }
+        });
+        Services {
+            compiled: compiled.collect(),
+            dial_policies_of_all: dial.to_all.into(),
+            bind_policies_of_all: bind.to_all.into(),
+        }
+    }
+
+    /// Which policies of a type lead to which service.
+    fn leading(
+        &self,
+        policy_type: PolicyType,
+        policies: &mut [CompiledPolicy],
+        count: usize,
+        carriers: &Carriers<'_>,
+    ) -> Leading {
+        let mut leading = Leading { to_each: vec![Vec::new(); count], to_all: Vec::new() };
         for (policy, position) in policies.iter_mut().zip(0u32..) {
             let written = &policy.object;
-            if written.policy_type != PolicyType::Dial {
+            if written.policy_type != policy_type {
                 continue;
             }
             if written.service_roles.contains(&Role::All) {
-                of_every_service.push(PolicyIndex(position));
-                policy.reaches_services = !lists.is_empty();
+                leading.to_all.push(PolicyIndex(position));
+                policy.reaches_services = count > 0;
                 continue;
             }
             let known = &self.entities.services;
-            for service in selected(&written.service_roles, written.semantic, lists.len(), &carriers, known) {
-                if let Some(list) = lists.get_mut(service as usize) {
+            for service in selected(&written.service_roles, written.semantic, count, carriers, known) {
+                if let Some(list) = leading.to_each.get_mut(service as usize) {
                     list.push(PolicyIndex(position));
                     policy.reaches_services = true;
                 }
             }
         }
-        let compiled = objects
-            .services
-            .values()
-            .zip(lists)
-            .map(|(service, list)| CompiledService { object: Arc::clone(service), dial_policies: list.into() });
-        (compiled.collect(), of_every_service.into())
+        leading
     }
+}
+
+/// The policies that lead to each service by itself, and those of `#all`.
+struct Leading {
+    to_each: Vec<Vec<PolicyIndex>>,
+    to_all: Vec<PolicyIndex>,
+}
+
+struct Services {
+    compiled: Vec<CompiledService>,
+    dial_policies_of_all: Box<[PolicyIndex]>,
+    bind_policies_of_all: Box<[PolicyIndex]>,
 }
 
 /// Who is meant by each name of a check. Names need not be unique: the check that was there first keeps the name, so that a

@@ -12,6 +12,7 @@ pub mod lint;
 pub mod objects;
 pub mod roles;
 mod routes;
+mod selection;
 pub mod service;
 pub mod signing_certificate;
 pub mod snapshot;

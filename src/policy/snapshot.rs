@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub(super) policies: Vec<CompiledPolicy>,
     /// Policies whose service list is `#all`, kept once instead of with every service.
     pub(super) policies_of_every_service: Box<[PolicyIndex]>,
+    /// The same of Bind policies, which are shown and nothing more.
+    pub(super) bind_policies_of_every_service: Box<[PolicyIndex]>,
     pub(super) checks: Vec<Arc<Check>>,
 }
 
@@ -74,6 +76,8 @@ pub struct CompiledService {
     pub(super) object: Arc<Service>,
     /// Dial policies that select it, those of `#all` not repeated; sorted.
     pub(super) dial_policies: Box<[PolicyIndex]>,
+    /// The same of Bind policies.
+    pub(super) bind_policies: Box<[PolicyIndex]>,
 }
 
 /// A policy with its selectors and checks resolved.
@@ -140,6 +144,7 @@ impl Snapshot {
             routes: Routes::default(),
             policies: Vec::new(),
             policies_of_every_service: Box::default(),
+            bind_policies_of_every_service: Box::default(),
             checks: Vec::new(),
         }
     }

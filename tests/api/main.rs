@@ -20,6 +20,7 @@ mod native;
 mod objects;
 mod ops;
 mod prompts;
+mod relations;
 mod reports;
 mod sessions;
 mod world;

@@ -7,6 +7,7 @@ mod explain;
 mod objects;
 mod policy;
 mod providers;
+mod relations;
 mod writes;
 
 use std::sync::Arc;
@@ -120,6 +121,7 @@ fn management() -> Router<Admin> {
         .route("/identity-role-attributes", get(objects::identity_role_attributes))
         .route("/service-role-attributes", get(objects::service_role_attributes))
         .route("/posture-check-role-attributes", get(objects::posture_check_role_attributes))
+        .merge(relations::router())
         .merge(writes::router())
 }
 

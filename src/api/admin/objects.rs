@@ -13,7 +13,8 @@ use crate::dialect::openziti::{
 };
 use crate::enforce::device::Known;
 use crate::id::IdentityId;
-use crate::policy::objects::{Identity, PostureCheck, Service};
+use crate::policy::Objects;
+use crate::policy::objects::{Identity, PostureCheck, Service, ServicePolicy};
 
 use super::Admin;
 use crate::api::refusal::Refusal;
@@ -22,10 +23,18 @@ use crate::api::refusal::Refusal;
 pub(super) type Parameters = Query<Vec<(String, String)>>;
 
 pub(super) async fn identities(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
-    let query = ListQuery::<Identity>::read(&query)?;
     let published = admin.enforcer.published();
-    let page = query.page(published.snapshot().objects().identities.values().map(Arc::as_ref));
-    let postures: Vec<_> = page.items.iter().map(|identity| known(&admin, &identity.id)).collect();
+    identities_among(&admin, &query, published.snapshot().objects().identities.values().map(Arc::as_ref))
+}
+
+/// A list of these identities, in the order of their ids.
+pub(super) fn identities_among<'a>(
+    admin: &Admin,
+    query: &[(String, String)],
+    among: impl Iterator<Item = &'a Identity>,
+) -> Result<Response, Refusal> {
+    let page = ListQuery::<Identity>::read(query)?.page(among);
+    let postures: Vec<_> = page.items.iter().map(|identity| known(admin, &identity.id)).collect();
     let mut postures = postures.iter();
     let page = page.map(|identity| shown(identity, postures.next().and_then(Option::as_deref)));
     Ok(Json(openziti::list(page, filterable::IDENTITIES)).into_response())
@@ -39,10 +48,16 @@ pub(super) async fn identity(State(admin): State<Admin>, Path(id): Path<String>)
 }
 
 pub(super) async fn services(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
-    let query = ListQuery::<Service>::read(&query)?;
     let published = admin.enforcer.published();
-    let services = published.snapshot().objects().services.values().map(Arc::as_ref);
-    let page = query.page(services).map(openziti::service);
+    services_among(&query, published.snapshot().objects().services.values().map(Arc::as_ref))
+}
+
+/// A list of these services, in the order of their ids.
+pub(super) fn services_among<'a>(
+    query: &[(String, String)],
+    among: impl Iterator<Item = &'a Service>,
+) -> Result<Response, Refusal> {
+    let page = ListQuery::<Service>::read(query)?.page(among).map(openziti::service);
     Ok(Json(openziti::list(page, filterable::SERVICES)).into_response())
 }
 
@@ -56,11 +71,20 @@ pub(super) async fn service_policies(
     State(admin): State<Admin>,
     Query(query): Parameters,
 ) -> Result<Response, Refusal> {
-    let query = ListQuery::<ListedPolicy<'_>>::read(&query)?;
     let published = admin.enforcer.published();
     let objects = published.snapshot().objects();
+    policies_among(objects, &query, objects.policies.values().map(Arc::as_ref))
+}
+
+/// A list of these policies, in the order of their ids.
+pub(super) fn policies_among<'a>(
+    objects: &'a Objects,
+    query: &[(String, String)],
+    among: impl Iterator<Item = &'a ServicePolicy>,
+) -> Result<Response, Refusal> {
+    let query = ListQuery::<ListedPolicy<'_>>::read(query)?;
     let names = RoleNames::of(objects);
-    let policies: Vec<_> = objects.policies.values().map(|policy| ListedPolicy::new(policy, &names)).collect();
+    let policies: Vec<_> = among.map(|policy| ListedPolicy::new(policy, &names)).collect();
     let page = query.page(policies.iter()).map(|listed| openziti::service_policy(listed.policy, &names));
     Ok(Json(openziti::list(page, filterable::SERVICE_POLICIES)).into_response())
 }
@@ -73,10 +97,17 @@ pub(super) async fn service_policy(State(admin): State<Admin>, Path(id): Path<St
 }
 
 pub(super) async fn posture_checks(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
-    let query = ListQuery::<PostureCheck>::read(&query)?;
     let published = admin.enforcer.published();
-    let checks = published.snapshot().objects().checks.values().map(Arc::as_ref);
-    let page = query.page(checks.filter(|check| has_a_word(check))).map(openziti::posture_check);
+    checks_among(&query, published.snapshot().objects().checks.values().map(Arc::as_ref))
+}
+
+/// A list of these checks, as far as OpenZiti has a word for them, in the order of their ids.
+pub(super) fn checks_among<'a>(
+    query: &[(String, String)],
+    among: impl Iterator<Item = &'a PostureCheck>,
+) -> Result<Response, Refusal> {
+    let checks = among.filter(|check| has_a_word(check));
+    let page = ListQuery::<PostureCheck>::read(query)?.page(checks).map(openziti::posture_check);
     Ok(Json(openziti::list(page, filterable::POSTURE_CHECKS)).into_response())
 }
 

@@ -112,16 +112,16 @@ impl<'a> Entity<'a> {
 
 /// A pointer to another entity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct EntityRef {
+pub(super) struct EntityRef<'a> {
     #[serde(rename = "_links")]
     links: Links,
     entity: &'static str,
-    id: &'static str,
-    name: &'static str,
+    id: &'a str,
+    name: &'a str,
 }
 
-impl EntityRef {
-    pub(super) fn new(collection: &'static str, id: &'static str, name: &'static str) -> Self {
+impl<'a> EntityRef<'a> {
+    pub(super) fn new(collection: &'static str, id: &'a str, name: &'a str) -> Self {
         EntityRef { links: Links::own(collection, id), entity: collection, id, name }
     }
 }

@@ -20,7 +20,7 @@ pub struct IdentityDetail<'a> {
     entity: Entity<'a>,
     name: &'a str,
     #[serde(rename = "type")]
-    identity_type: EntityRef,
+    identity_type: EntityRef<'static>,
     type_id: &'static str,
     role_attributes: &'a [Arc<str>],
     disabled: bool,
@@ -33,7 +33,7 @@ pub struct IdentityDetail<'a> {
     env_info: EnvInfo<'a>,
     sdk_info: SdkInfo<'a>,
     auth_policy_id: &'static str,
-    auth_policy: EntityRef,
+    auth_policy: EntityRef<'static>,
     authenticators: Map<String, Value>,
     enrollment: Map<String, Value>,
     external_id: Option<&'static str>,

@@ -13,6 +13,7 @@ mod identity;
 mod identity_body;
 mod members;
 mod paging;
+mod policy_advice;
 mod posture_check;
 mod posture_check_type;
 mod posture_data;
@@ -30,6 +31,7 @@ pub use failed_request::{FailedServiceRequest, PolicyFailure, failed_service_req
 pub use identity::{Activity, IdentityDetail, identity};
 pub use identity_body::{create_identity, patch_identity, read_disabling, replace_identity};
 pub use paging::{Page, Pagination, Paging};
+pub use policy_advice::{PolicyAdvice, policy_advice};
 pub use posture_check::{
     PostureCheckDetail, TypeId, create_posture_check, patch_posture_check, posture_check, replace_posture_check,
 };

@@ -13,6 +13,9 @@ use crate::id::{IdentityId, PolicyId, ServiceId};
 use crate::policy::snapshot::IdentityIndex;
 use crate::policy::{ServiceIndex, Snapshot};
 
+/// Of which object the relations are asked, and which of them.
+type Asked = (State<Admin>, Path<String>, Parameters);
+
 pub(super) fn router() -> Router<Admin> {
     Router::new()
         .route("/service-policies/{id}/identities", get(identities_of_policy))
@@ -25,73 +28,45 @@ pub(super) fn router() -> Router<Admin> {
         .route("/services/{id}/identities", get(identities_of_service))
 }
 
-async fn identities_of_policy(
-    State(admin): State<Admin>,
-    Path(id): Path<String>,
-    Query(query): Parameters,
-) -> Result<Response, Refusal> {
+async fn identities_of_policy((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let policy = policy(published.snapshot(), id)?;
     identities_among(&admin, &query, published.snapshot().identities_of(&policy).into_iter())
 }
 
-async fn services_of_policy(
-    State(admin): State<Admin>,
-    Path(id): Path<String>,
-    Query(query): Parameters,
-) -> Result<Response, Refusal> {
+async fn services_of_policy((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let policy = policy(published.snapshot(), id)?;
     services_among(&query, published.snapshot().services_of(&policy).into_iter())
 }
 
-async fn checks_of_policy(
-    State(admin): State<Admin>,
-    Path(id): Path<String>,
-    Query(query): Parameters,
-) -> Result<Response, Refusal> {
+async fn checks_of_policy((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let policy = policy(published.snapshot(), id)?;
     checks_among(&query, published.snapshot().checks_of(&policy).into_iter())
 }
 
-async fn policies_of_identity(
-    State(admin): State<Admin>,
-    Path(id): Path<String>,
-    Query(query): Parameters,
-) -> Result<Response, Refusal> {
+async fn policies_of_identity((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let snapshot = published.snapshot();
     let policies = snapshot.policies_for(identity(snapshot, id)?);
     policies_among(snapshot.objects(), &query, policies.into_iter())
 }
 
-async fn services_of_identity(
-    State(admin): State<Admin>,
-    Path(id): Path<String>,
-    Query(query): Parameters,
-) -> Result<Response, Refusal> {
+async fn services_of_identity((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let services = published.snapshot().services_for(identity(published.snapshot(), id)?);
     services_among(&query, services.into_iter())
 }
 
-async fn policies_of_service(
-    State(admin): State<Admin>,
-    Path(id): Path<String>,
-    Query(query): Parameters,
-) -> Result<Response, Refusal> {
+async fn policies_of_service((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let snapshot = published.snapshot();
     let policies = snapshot.policies_to(service(snapshot, id)?);
     policies_among(snapshot.objects(), &query, policies.into_iter())
 }
 
-async fn identities_of_service(
-    State(admin): State<Admin>,
-    Path(id): Path<String>,
-    Query(query): Parameters,
-) -> Result<Response, Refusal> {
+async fn identities_of_service((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let identities = published.snapshot().identities_for(service(published.snapshot(), id)?);
     identities_among(&admin, &query, identities.into_iter())

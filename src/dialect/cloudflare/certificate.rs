@@ -41,6 +41,10 @@ pub fn create_certificate(
     if pem.trim() != text.trim() {
         notes.add("certificates holds more than a certificate: nothing else of it is kept".to_owned());
     }
+    if let Some(details) = signer.details().ok().filter(|details| details.not_after < now) {
+        notes
+            .add(format!("certificates expired at {}, and vouches for what it signed all the same", details.not_after));
+    }
     if members.get("private_key").is_some() {
         notes.add("private_key is not kept: nothing here signs with it".to_owned());
     }

@@ -1,5 +1,6 @@
 //! Uploaded certificates that sign those of devices.
 
+use postern::clock::Timestamp;
 use postern::dialect::cloudflare::{Written, certificate, create_certificate, same_certificate_content};
 use postern::id::CertificateId;
 use postern::limits;
@@ -51,6 +52,17 @@ fn a_certificate_is_shown_as_it_was_uploaded() {
     expected["source"] = json!("file:ca.yaml:3");
     assert_eq!(shown(certificate(&object)), expected);
     assert_eq!(created(&json!({"certificates": pem, "ca": true, "name": ""})).object.name, None);
+}
+
+#[test]
+fn an_authority_that_has_expired_is_taken_and_pointed_out() {
+    let (pem, _) = authority();
+    let body = bytes(&json!({"certificates": pem, "ca": true}));
+    let at = |millis| create_certificate(&body, CertificateId::from("c1"), Timestamp::from_millis(millis)).unwrap();
+    let last_moment = 1_893_456_000_000;
+    assert!(at(last_moment).warnings.is_empty());
+    let expected = ["certificates expired at 2030-01-01T00:00:00.000Z, and vouches for what it signed all the same"];
+    assert_eq!(notes(&at(last_moment + 1).warnings), expected);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! verdicts, the connections, and the failure history. Everything above asks it; nothing above keeps an answer.
 
 pub mod audit;
+mod busy;
 pub mod connection;
 pub mod connections;
 pub mod device;
@@ -13,6 +14,7 @@ pub mod objects;
 pub mod published;
 
 pub use audit::{AuditEntry, Author};
+pub use busy::busy;
 pub use connection::{Connection, Credential, Enrollment};
 pub use connections::ConnectionStates;
 pub use device::Device;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::sync::MutexGuard;
 
 use super::audit::{AuditEntry, Author, Trail};
+use super::busy::busy;
 use super::enforcer::{Enforcer, Sources};
 use crate::dialect::cloudflare;
 use crate::id::{CertificateId, CheckId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId};
@@ -224,13 +225,13 @@ impl Enforcer {
     /// Let it run to its end: a caller that drops it half-way may leave a change on disk that comes into force only after a
     /// restart.
     pub async fn change(&self, _turn: &Turn<'_>, change: Change, author: &Author) -> Result<u64, ChangeRefused> {
-        let prepared = aside(|| self.prepare(&change)).map_err(ChangeRefused::Policy)?;
+        let prepared = busy(|| self.prepare(&change)).map_err(ChangeRefused::Policy)?;
         let entry = {
             let published = self.published();
             self.trail.entry(&change, published.snapshot().objects(), author, self.clock().now())
         };
         self.store.write(vec![change.write()?, Trail::write(&entry)?]).await?;
-        let generation = aside(|| self.put_into_force(prepared, &change)).map_err(ChangeRefused::Policy)?;
+        let generation = busy(|| self.put_into_force(prepared, &change)).map_err(ChangeRefused::Policy)?;
         self.trail.keep(entry);
         Ok(generation)
     }
@@ -277,14 +278,6 @@ impl Enforcer {
                 Err(errors)
             }
         }
-    }
-}
-
-/// Runs work that keeps a processor busy without holding up other tasks, where the runtime has threads to spare.
-fn aside<T>(work: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
     }
 }
 

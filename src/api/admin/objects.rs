@@ -1,4 +1,5 @@
-//! Lists and details of what is in force.
+//! Lists and details of what is in force. A filter may look at a hundred thousand objects, so lists are made where they hold up
+//! nobody else's request.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use crate::dialect::openziti::{
     self, Activity, ErrorCode, IdentityDetail, ListQuery, ListedPolicy, PostureCheckType, RoleAttribute, RoleNames,
     TypeId, filterable,
 };
+use crate::enforce::busy;
 use crate::enforce::device::Known;
 use crate::id::IdentityId;
 use crate::policy::Objects;
@@ -33,11 +35,13 @@ pub(super) fn identities_among<'a>(
     query: &[(String, String)],
     among: impl Iterator<Item = &'a Identity>,
 ) -> Result<Response, Refusal> {
-    let page = ListQuery::<Identity>::read(query)?.page(among);
-    let postures: Vec<_> = page.items.iter().map(|identity| known(admin, &identity.id)).collect();
-    let mut postures = postures.iter();
-    let page = page.map(|identity| shown(identity, postures.next().and_then(Option::as_deref)));
-    Ok(Json(openziti::list(page, filterable::IDENTITIES)).into_response())
+    busy(|| {
+        let page = ListQuery::<Identity>::read(query)?.page(among);
+        let postures: Vec<_> = page.items.iter().map(|identity| known(admin, &identity.id)).collect();
+        let mut postures = postures.iter();
+        let page = page.map(|identity| shown(identity, postures.next().and_then(Option::as_deref)));
+        Ok(Json(openziti::list(page, filterable::IDENTITIES)).into_response())
+    })
 }
 
 pub(super) async fn identity(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
@@ -57,8 +61,10 @@ pub(super) fn services_among<'a>(
     query: &[(String, String)],
     among: impl Iterator<Item = &'a Service>,
 ) -> Result<Response, Refusal> {
-    let page = ListQuery::<Service>::read(query)?.page(among).map(openziti::service);
-    Ok(Json(openziti::list(page, filterable::SERVICES)).into_response())
+    busy(|| {
+        let page = ListQuery::<Service>::read(query)?.page(among).map(openziti::service);
+        Ok(Json(openziti::list(page, filterable::SERVICES)).into_response())
+    })
 }
 
 pub(super) async fn service(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
@@ -82,11 +88,13 @@ pub(super) fn policies_among<'a>(
     query: &[(String, String)],
     among: impl Iterator<Item = &'a ServicePolicy>,
 ) -> Result<Response, Refusal> {
-    let query = ListQuery::<ListedPolicy<'_>>::read(query)?;
-    let names = RoleNames::of(objects);
-    let policies: Vec<_> = among.map(|policy| ListedPolicy::new(policy, &names)).collect();
-    let page = query.page(policies.iter()).map(|listed| openziti::service_policy(listed.policy, &names));
-    Ok(Json(openziti::list(page, filterable::SERVICE_POLICIES)).into_response())
+    busy(|| {
+        let query = ListQuery::<ListedPolicy<'_>>::read(query)?;
+        let names = RoleNames::of(objects);
+        let policies: Vec<_> = among.map(|policy| ListedPolicy::new(policy, &names)).collect();
+        let page = query.page(policies.iter()).map(|listed| openziti::service_policy(listed.policy, &names));
+        Ok(Json(openziti::list(page, filterable::SERVICE_POLICIES)).into_response())
+    })
 }
 
 pub(super) async fn service_policy(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
@@ -106,9 +114,11 @@ pub(super) fn checks_among<'a>(
     query: &[(String, String)],
     among: impl Iterator<Item = &'a PostureCheck>,
 ) -> Result<Response, Refusal> {
-    let checks = among.filter(|check| has_a_word(check));
-    let page = ListQuery::<PostureCheck>::read(query)?.page(checks).map(openziti::posture_check);
-    Ok(Json(openziti::list(page, filterable::POSTURE_CHECKS)).into_response())
+    busy(|| {
+        let checks = among.filter(|check| has_a_word(check));
+        let page = ListQuery::<PostureCheck>::read(query)?.page(checks).map(openziti::posture_check);
+        Ok(Json(openziti::list(page, filterable::POSTURE_CHECKS)).into_response())
+    })
 }
 
 pub(super) async fn posture_check(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {

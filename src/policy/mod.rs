@@ -4,6 +4,7 @@
 //! ([`snapshot::Snapshot`]). It is pure. A snapshot is made whole by [`compile::compile`] or not at all; a broken set of
 //! objects never replaces a working snapshot, and a missing snapshot is a value that denies everything.
 
+pub mod address;
 pub mod compile;
 pub mod device_list;
 pub mod expression;

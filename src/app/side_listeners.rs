@@ -83,6 +83,7 @@ impl SideListeners {
             access: Arc::new(postern.settings().admin.clone()),
             status: Arc::clone(postern.policy().status()),
             reloader: Arc::clone(postern.policy()) as _,
+            service_defaults: postern.settings().proxy.service_defaults.clone(),
             cloudflare: Cloudflare {
                 settings: postern.settings().cloudflare.clone(),
                 sealer: Arc::clone(postern.sealer()),

@@ -172,7 +172,7 @@ async fn unknown_paths_and_methods_are_refused_in_the_same_envelope() {
     }
     let (status, error) = reader.get("/identities/%ff").await;
     assert_eq!((status, &error["error"]["code"]), (StatusCode::BAD_REQUEST, &"COULD_NOT_VALIDATE".into()));
-    for path in ["/edge/management/v1/services", "/edge/management/v1/version", "/api/v1/policy"] {
+    for path in ["/edge/management/v1/posture-check-types", "/edge/management/v1/version", "/api/v1/policy"] {
         let reply = reader.http.put(admin.url(path)).bearer_auth(VIEWER_TOKEN).send().await.unwrap();
         assert_eq!(reply.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
         assert_eq!(reply.headers()["allow"], "GET,HEAD", "{path}");

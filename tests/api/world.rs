@@ -168,6 +168,7 @@ impl World {
             access: Arc::new(access()),
             status: Arc::clone(&self.status),
             reloader: Arc::new(reload),
+            service_defaults: config::ServiceDefaults::default(),
             cloudflare: self.cloudflare(),
             authorities: Authorities {
                 shown: ReloadableResolver::load(vec![self.server.as_server()], now()).unwrap(),

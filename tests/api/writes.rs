@@ -333,3 +333,55 @@ async fn rules_that_openziti_has_no_word_for_are_left_to_cloudflares_api() {
     let (_, shown) = operator.management("GET", &format!("/service-policies/{policy}"), Value::Null).await;
     assert_eq!(shown["data"]["postureCheckRolesDisplay"][0]["name"], "@disks");
 }
+
+#[tokio::test]
+async fn services_are_made_matched_and_deleted() {
+    let operator = Operator::new().await;
+    let body = json!({"name": "files", "encryptionRequired": true, "configs": [], "terminatorStrategy": "smartrouting",
+        "roleAttributes": ["shared"]});
+    let id = operator.make("/services", body.clone()).await;
+    let path = format!("/services/{id}");
+    let routed = |host: &str| operator.world.enforcer.published().snapshot().route(host, "/x").is_some();
+    assert!(!routed("files.example"), "nothing leads to it yet");
+
+    let places = json!({"match": {"hosts": ["Files.Example", "*.files.example"], "pathPrefix": "/x/"},
+        "upstreams": ["127.0.0.1:8080", {"address": "[::1]:8081", "weight": 3}], "concealed": true});
+    assert_eq!(operator.management("PATCH", &path, places).await.0, 200);
+    assert!(routed("files.example") && routed("a.files.example"));
+    let renamed = json!({"name": "shares", "encryptionRequired": true});
+    assert_eq!(operator.management("PUT", &path, renamed).await.0, 200);
+    let (_, shown) = operator.management("GET", &path, Value::Null).await;
+    let told = |member: &str| shown["data"][member].clone();
+    assert_eq!((told("name"), told("roleAttributes"), told("concealed")), (json!("shares"), json!([]), json!(true)));
+    assert_eq!(told("match"), json!({"hosts": ["files.example", "*.files.example"], "pathPrefix": "/x"}), "kept");
+    let upstreams = json!([{"address": "127.0.0.1:8080", "weight": 1}, {"address": "[::1]:8081", "weight": 3}]);
+    assert_eq!(told("upstreams"), upstreams);
+
+    assert_eq!(operator.management("DELETE", &path, Value::Null).await.0, 200);
+    assert!(!routed("files.example"));
+}
+
+#[tokio::test]
+async fn services_that_cannot_be_are_refused_by_field() {
+    let operator = Operator::new().await;
+    let valid = json!({"name": "files", "encryptionRequired": true});
+    for (member, value, field) in [
+        ("name", json!("wiki"), "name"),
+        ("encryptionRequired", Value::Null, "encryptionRequired"),
+        ("configs", json!(["an-id"]), "configs"),
+        ("match", json!("files.example"), "match"),
+        ("match", json!({"hosts": ["a.example", "https://files.example"]}), "match.hosts[1]"),
+        ("match", json!({"hosts": ["a.example", "A.example"]}), "match.hosts[1]"),
+        ("match", json!({"hosts": ["wiki.postern.test"]}), "match"),
+        ("match", json!({"hosts": [], "pathPrefix": "x/.."}), "match.pathPrefix"),
+        ("upstreams", json!("127.0.0.1:1"), "upstreams"),
+        ("upstreams", json!(["127.0.0.1"]), "upstreams[0]"),
+        ("upstreams", json!([{"address": "127.0.0.1:1", "weight": 0}]), "upstreams[0].weight"),
+        ("disclosure", json!("everything"), "disclosure"),
+    ] {
+        let mut body = valid.clone();
+        body[member] = value;
+        let refused = operator.refused("POST", "/services", body.clone()).await;
+        assert_eq!(refused, (400, "COULD_NOT_VALIDATE".into(), field.into()), "{body}");
+    }
+}

@@ -6,7 +6,7 @@ use super::client::Client;
 use super::operator::{Operator, RULES};
 use super::posture::Device;
 use super::reporter::{Reporter, os};
-use super::scene::{APP, policy};
+use super::scene::{APP, identities, policy};
 use super::support::Origin;
 use super::world::World;
 
@@ -139,5 +139,44 @@ async fn an_access_policy_selects_rules_made_over_the_api() {
     assert_eq!(checks[0]["postureCheckId"], infected.as_str(), "{checks:?}");
     assert_eq!(checks[0]["reasonCode"], "forbidden-state-present", "{checks:?}");
     assert_eq!(checks[0]["actualValue"]["exists"], true, "{checks:?}");
+    gateway.stop().await;
+}
+
+/// Nothing of it is written in a file but who the devices are.
+#[tokio::test]
+async fn a_service_made_over_openzitis_api_is_guarded_by_a_rule_made_over_cloudflares() {
+    let origin = Origin::start().await;
+    let world = World::new(&identities());
+    let gateway = world.start().await;
+    let operator = Operator::new(&gateway, &world.authority);
+    let good = world.certificate("good");
+    let client = Client::http2(&gateway, &world.authority, &good);
+    let device = Reporter::new(&gateway, &world.authority, &good);
+    let manage = async |method: &str, path: &str, body: Value| {
+        let request = operator.admin.request(method, &format!("/edge/management/v1{path}")).json(&body);
+        let reply = request.send().await.unwrap();
+        let (status, reply) = (reply.status().as_u16(), reply.json::<Value>().await.unwrap());
+        assert!(status < 300, "{method} {path}: {status} {reply}");
+        reply["data"]["id"].as_str().map(str::to_owned)
+    };
+    operator
+        .make(
+            RULES,
+            &json!({"name": "encrypted", "type": "disk_encryption", "input": {"requireAll": true},
+        "role_attributes": ["under-test"]}),
+        )
+        .await;
+    let service = json!({"name": "made", "encryptionRequired": true, "match": {"hosts": [APP]},
+        "upstreams": [origin.upstream().to_string()]});
+    let service = manage("POST", "/services", service).await.unwrap();
+    let policy = json!({"name": "devices", "type": "Dial", "semantic": "AllOf", "identityRoles": ["#devices"],
+        "serviceRoles": [format!("@{service}")], "postureCheckRoles": ["#under-test"]});
+    manage("POST", "/service-policies", policy).await;
+    assert_eq!(client.status(APP, "/").await, 403, "its disks are not known");
+    device.report(&json!({"os": os("Linux", "6.1.0"), "volumes": [{"name": "/", "encrypted": true}]})).await;
+    assert_eq!(client.status(APP, "/").await, 200);
+
+    device.report(&json!({"volumes": [{"name": "/", "encrypted": false}]})).await;
+    assert_eq!(client.status(APP, "/").await, 403);
     gateway.stop().await;
 }

@@ -45,6 +45,8 @@ pub struct Admin {
     pub status: Arc<ReloadStatus>,
     /// Loads again.
     pub reloader: Arc<dyn Reloader>,
+    /// What a service made over the API does where it does not say otherwise.
+    pub service_defaults: config::ServiceDefaults,
     /// What Cloudflare's API needs beside these.
     pub cloudflare: Cloudflare,
     /// The CAs it tells clients to know.

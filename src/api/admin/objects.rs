@@ -62,7 +62,7 @@ pub(super) fn services_among<'a>(
     among: impl Iterator<Item = &'a Service>,
 ) -> Result<Response, Refusal> {
     busy(|| {
-        let page = ListQuery::<Service>::read(query)?.page(among).map(openziti::service);
+        let page = ListQuery::<Service>::read(query)?.page(among).map(openziti::service_with_upstreams);
         Ok(Json(openziti::list(page, filterable::SERVICES)).into_response())
     })
 }
@@ -70,7 +70,7 @@ pub(super) fn services_among<'a>(
 pub(super) async fn service(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let service = published.snapshot().objects().services.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
-    Ok(Json(openziti::detail(openziti::service(service))).into_response())
+    Ok(Json(openziti::detail(openziti::service_with_upstreams(service))).into_response())
 }
 
 pub(super) async fn service_policies(

@@ -21,6 +21,7 @@ mod posture_query;
 mod posture_response;
 mod query;
 mod service;
+mod service_body;
 mod service_policy;
 mod service_policy_body;
 
@@ -42,7 +43,8 @@ pub use posture_response::{
     PostureResponse, PromptedService, posture_response_envelope, read_posture_response, read_posture_responses,
 };
 pub use query::{Field, FieldType, ListQuery, Listed, ListedPolicy, Number, RoleAttribute, Scalar, Texts};
-pub use service::{ServiceDetail, service};
+pub use service::{ServiceDetail, service, service_with_upstreams};
+pub use service_body::{create_service, patch_service, replace_service};
 pub use service_policy::{RoleNames, ServicePolicyDetail, service_policy};
 pub use service_policy_body::{create_service_policy, patch_service_policy, replace_service_policy};
 

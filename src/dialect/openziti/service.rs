@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::envelope::{Entity, Links};
 use super::posture_query::PostureQueries;
 use crate::policy::objects::{PolicyType, Service};
-use crate::policy::service::{Disclosure, Match};
+use crate::policy::service::{Disclosure, Match, Upstream};
 
 /// A service as lists and details show it.
 #[derive(Clone, Debug, Serialize)]
@@ -30,6 +30,9 @@ pub struct ServiceDetail<'a> {
     matching: &'a Match,
     concealed: bool,
     disclosure: Disclosure,
+    /// Where it is served from; shown to operators only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstreams: Option<&'a [Upstream]>,
 }
 
 /// Shows a service to somebody who asks for no access to it.
@@ -49,7 +52,13 @@ pub fn service(service: &Service) -> ServiceDetail<'_> {
         matching: &service.matching,
         concealed: service.concealed,
         disclosure: service.disclosure,
+        upstreams: None,
     }
+}
+
+/// Shows a service to an operator.
+pub fn service_with_upstreams(service: &Service) -> ServiceDetail<'_> {
+    ServiceDetail { upstreams: Some(&service.upstreams), ..self::service(service) }
 }
 
 impl<'a> ServiceDetail<'a> {

@@ -1,0 +1,95 @@
+//! Identities: beside the usual, they are disabled and enabled.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, Path, Request, State};
+use axum::response::{IntoResponse, Response};
+
+use super::{Admin, Edit, Kind, Scene, must_not_be_from_a_file};
+use crate::api::access::Operator;
+use crate::api::body::{self, BodyBounds};
+use crate::api::refusal::Refusal;
+use crate::api::writing::{change, to_its_end};
+use crate::dialect::openziti::{self, ErrorCode};
+use crate::enforce::{Change, Object, ObjectId};
+use crate::id::IdentityId;
+use crate::limits;
+use crate::policy::objects::{Identity, Meta};
+
+pub(super) struct Identities;
+
+impl Identities {
+    fn find<'a>(id: &str, scene: &'a Scene<'_>) -> Result<&'a Identity, Refusal> {
+        let known = scene.objects().identities.get(id).ok_or(ErrorCode::NotFound)?;
+        must_not_be_from_a_file(&known.meta)?;
+        Ok(known)
+    }
+}
+
+impl Kind for Identities {
+    const COLLECTION: &'static str = "/identities";
+
+    fn create(body: &[u8], id: String, scene: &Scene<'_>) -> Result<Object, Refusal> {
+        let read = openziti::create_identity(body, IdentityId::new(id), scene.now)?;
+        Ok(Object::Identity(Arc::new(read)))
+    }
+
+    fn edit(body: &[u8], id: &str, edit: Edit, scene: &Scene<'_>) -> Result<Object, Refusal> {
+        let known = Self::find(id, scene)?;
+        let read = match edit {
+            Edit::Replace => openziti::replace_identity(body, known, scene.now)?,
+            Edit::Patch => openziti::patch_identity(body, known, scene.now)?,
+        };
+        Ok(Object::Identity(Arc::new(read)))
+    }
+
+    /// Policies that name it name nobody then, and select nobody by that.
+    fn deletable(id: &str, _forced: bool, scene: &Scene<'_>) -> Result<ObjectId, Refusal> {
+        Ok(ObjectId::Identity(Self::find(id, scene)?.id.clone()))
+    }
+}
+
+/// Shuts an identity out at once, whatever it has open.
+pub(super) async fn disable(
+    admin: State<Admin>,
+    operator: Extension<Operator>,
+    id: Path<String>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    operator.must_be_admin()?;
+    let bounds = BodyBounds { bytes: limits::API_WRITE_BYTES_MAX, time: limits::API_BODY_TIME_MAX };
+    openziti::read_disabling(&body::json_or_nothing(request, bounds).await?)?;
+    set_disabled(true, admin, operator, id).await
+}
+
+pub(super) async fn enable(
+    admin: State<Admin>,
+    operator: Extension<Operator>,
+    id: Path<String>,
+) -> Result<Response, Refusal> {
+    operator.must_be_admin()?;
+    set_disabled(false, admin, operator, id).await
+}
+
+async fn set_disabled(
+    disabled: bool,
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let work = async move {
+        let turn = admin.enforcer.turn().await;
+        let identity = {
+            let published = admin.enforcer.published();
+            let scene = Scene::new(&admin, &published);
+            let known = Identities::find(&id, &scene)?;
+            let meta = Meta { updated_at: scene.now, ..known.meta.clone() };
+            Identity { disabled, meta, ..known.clone() }
+        };
+        let what = if disabled { "identity disabled" } else { "identity enabled" };
+        change(&admin.enforcer, &turn, &operator, what, Change::Put(Object::Identity(Arc::new(identity)))).await?;
+        Ok(Json(openziti::empty()).into_response())
+    };
+    to_its_end(work).await
+}

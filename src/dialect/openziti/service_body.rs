@@ -1,0 +1,131 @@
+//! Bodies that create, replace and change services.
+//!
+//! How requests are matched and where they go are additions of ours: `match`, `upstreams`, `concealed` and `disclosure`.
+
+use serde_json::Value;
+
+use super::entity::{name, role_attributes, tags};
+use super::error::{ApiError, FieldError};
+use super::members::{Members, json};
+use crate::clock::Timestamp;
+use crate::limits;
+use crate::policy::address;
+use crate::policy::objects::{Meta, Service};
+use crate::policy::service::{Disclosure, Match, Upstream};
+
+/// Reads the body of a creation. `blank` is the service that says nothing of itself.
+pub fn create_service(body: &[u8], blank: Service) -> Result<Service, ApiError> {
+    read(body, blank, Write::Create)
+}
+
+/// Reads the body of a PUT: everything that OpenZiti knows is replaced. Where requests come from and go to stays unless the body
+/// names it, for OpenZiti's clients cannot repeat it.
+pub fn replace_service(body: &[u8], known: &Service, now: Timestamp) -> Result<Service, ApiError> {
+    let meta = Meta { updated_at: now, tags: serde_json::Map::new(), ..known.meta.clone() };
+    read(body, Service { role_attributes: Vec::new(), meta, ..known.clone() }, Write::Replace)
+}
+
+/// Reads the body of a PATCH: only what it names changes.
+pub fn patch_service(body: &[u8], known: &Service, now: Timestamp) -> Result<Service, ApiError> {
+    let meta = Meta { updated_at: now, ..known.meta.clone() };
+    read(body, Service { meta, ..known.clone() }, Write::Patch)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Write {
+    Create,
+    Replace,
+    Patch,
+}
+
+fn read(body: &[u8], mut service: Service, write: Write) -> Result<Service, ApiError> {
+    let body = json(body)?;
+    let members = Members::of(&body, "")?;
+    if write != Write::Patch || members.names("name") {
+        service.name = name(&members)?;
+    }
+    // Clients are always met with TLS; whether upstreams are is up to their transport.
+    if members.flag("encryptionRequired")?.is_none() && write == Write::Create {
+        return Err(members.missing("encryptionRequired").into());
+    }
+    if members.texts("configs")?.is_some_and(|configs| !configs.is_empty()) {
+        return Err(members.wrong("configs", "are not kept: say it in `match` and `upstreams`").into());
+    }
+    if members.names("roleAttributes") {
+        service.role_attributes = role_attributes(&members)?;
+    }
+    if members.names("tags") {
+        service.meta.tags = tags(&members)?;
+    }
+    if members.names("match") {
+        service.matching = matching(&members)?;
+    }
+    if members.names("upstreams") {
+        service.upstreams = upstreams(&members)?;
+    }
+    if let Some(concealed) = members.flag("concealed")? {
+        service.concealed = concealed;
+    }
+    if let Some(written) = members.text("disclosure")? {
+        service.disclosure = match written {
+            "reason" => Disclosure::Reason,
+            "checks" => Disclosure::Checks,
+            "values" => Disclosure::Values,
+            _ => return Err(members.wrong("disclosure", "must be reason, checks or values").into()),
+        };
+    }
+    Ok(service)
+}
+
+/// The hosts and the path; `null` matches nothing.
+fn matching(members: &Members<'_>) -> Result<Match, FieldError> {
+    let nothing = Match { hosts: Vec::new(), path_prefix: "/".to_owned() };
+    let Some(written) = members.object("match")? else {
+        return Ok(nothing);
+    };
+    let mut hosts: Vec<String> = Vec::new();
+    for (index, host) in written.texts("hosts")?.unwrap_or_default().into_iter().enumerate() {
+        let wrong = |reason| FieldError::new(written.item("hosts", index), reason, &Value::from(host.as_str()));
+        let read = address::host_pattern(&host).map_err(wrong)?;
+        if hosts.contains(&read) {
+            return Err(wrong("is listed twice".to_owned()));
+        }
+        hosts.push(read);
+    }
+    let path_prefix = match written.text("pathPrefix")? {
+        Some(prefix) => address::path_prefix(prefix).map_err(|reason| written.wrong("pathPrefix", reason))?,
+        None => nothing.path_prefix,
+    };
+    Ok(Match { hosts, path_prefix })
+}
+
+/// Upstreams: `host:port`, or an object with a weight.
+fn upstreams(members: &Members<'_>) -> Result<Vec<Upstream>, FieldError> {
+    let written = match members.get("upstreams") {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(written)) if written.len() <= limits::LIST_ENTRIES_MAX => written,
+        Some(_) => {
+            let reason = format!("must be an array of at most {} entries", limits::LIST_ENTRIES_MAX);
+            return Err(members.wrong("upstreams", reason));
+        }
+    };
+    written.iter().enumerate().map(|(index, value)| upstream(value, &members.item("upstreams", index))).collect()
+}
+
+fn upstream(value: &Value, place: &str) -> Result<Upstream, FieldError> {
+    if let Value::String(text) = value {
+        let address = address::host_and_port(text).map_err(|reason| FieldError::new(place, reason, value))?;
+        return Ok(Upstream { address, weight: 1 });
+    }
+    let members = Members::of(value, place)?;
+    let address = members.required_text("address")?;
+    let address = address::host_and_port(address).map_err(|reason| members.wrong("address", reason))?;
+    let weight = match members.integer("weight")? {
+        None => 1,
+        Some(weight) => match u16::try_from(weight) {
+            Ok(weight) if weight > 0 => weight,
+            _ => return Err(members.wrong("weight", "must be from 1 to 65535")),
+        },
+    };
+    Ok(Upstream { address, weight })
+}

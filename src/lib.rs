@@ -71,7 +71,7 @@
 //! | 4 | [`dialect`] | wire types of public posture languages, both ways |
 //! | 5 | [`config`], [`telemetry`] | what operators wrote, checked; what operators see |
 //! | 6 | [`store`] | what outlives the process |
-//! | 7 | [`enforce`] | what is in force: published snapshot, devices, connections, failures |
+//! | 7 | [`enforce`] | what is in force: published snapshot, devices, connections, failures; the trail of changes |
 //! | 8 | [`tls`], [`agent`], [`provider`] | whose certificate is believed; this machine's own posture; what vendors say of devices |
 //! | 9 | [`proxy`], [`api`] | the gateway on Pingora; the interfaces for devices, operators and probes |
 //! | 10 | [`app`] | what is built from the configuration, in which order, and how it stops |

@@ -334,6 +334,8 @@ pub const PROVIDER_WRITES_MAX: usize = 256;
 pub const API_WRITE_BYTES_MAX: usize = 1024 * 1024;
 /// Changes of objects kept in the audit trail; the oldest goes first.
 pub const AUDIT_ENTRIES_MAX: usize = 2000;
+/// Longest wait by the machine's timer before the clock is looked at again.
+pub const TIMER_TRUSTED_MAX: Duration = Duration::from_secs(10);
 /// Largest object shown whole in an audit entry, in bytes of JSON.
 pub const AUDIT_OBJECT_BYTES_MAX: usize = 16 * 1024;
 /// Most names of what uses an object shown in the refusal to delete it.

@@ -12,6 +12,7 @@ pub mod enforcer;
 mod failures;
 pub mod objects;
 pub mod published;
+mod waiting;
 
 pub use audit::{AuditEntry, Author};
 pub use busy::busy;
@@ -21,3 +22,4 @@ pub use device::Device;
 pub use enforcer::{Enforcer, ReportRefused, Restored};
 pub use objects::{Change, ChangeRefused, Object, ObjectId, Turn};
 pub use published::Published;
+pub use waiting::wait_until;

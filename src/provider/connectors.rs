@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::custom::{self, Answer, KnownDevice, Score, Target};
 use super::retry::Backoff;
 use crate::clock::Timestamp;
-use crate::enforce::Enforcer;
+use crate::enforce::{Enforcer, wait_until};
 use crate::id::{ConnectionId, IdentityId};
 use crate::limits;
 use crate::policy::integration::{ConnectionError, ConnectionState, Integration, Provider};
@@ -91,15 +91,10 @@ impl Connectors {
             while let Err(trouble) = self.ask_once(integration).await {
                 self.failed(integration, &trouble);
                 let Some(retry_at) = backoff.retry_at(self.enforcer.clock().now()) else { break };
-                self.wait_until(retry_at).await;
+                wait_until(&**self.enforcer.clock(), retry_at).await;
             }
-            self.wait_until(due).await;
+            wait_until(&**self.enforcer.clock(), due).await;
         }
-    }
-
-    /// Waits by the machine's time for what the clock says is left.
-    async fn wait_until(&self, at: Timestamp) {
-        tokio::time::sleep(at.since(self.enforcer.clock().now())).await;
     }
 
     /// Asks about every known device, call by call. An answer to one call is kept even when a later call fails.

@@ -18,6 +18,7 @@ use super::gate::{Gate, GatedConnection};
 use super::request_id::RequestId;
 use crate::clock::Timestamp;
 use crate::decision::{Denial, DenialReason, FailedService, Failure, Permit, engine};
+use crate::enforce::wait_until;
 
 tokio::task_local! {
     /// The request that the running task serves. Pingora's hooks run inside the task and cannot be handed anything.
@@ -115,20 +116,11 @@ impl Gate {
             if until == Timestamp::MAX {
                 return std::future::pending().await;
             }
-            self.wait_until(until).await;
+            wait_until(&**self.enforcer().clock(), until).await;
             match self.ask_again(&standing) {
                 Ok(permit) => until = permit.valid_until(),
                 Err(denial) => return self.ended(&standing, &denial),
             }
-        }
-    }
-
-    async fn wait_until(&self, moment: Timestamp) {
-        let clock = self.enforcer().clock();
-        let mut now = clock.now();
-        while now < moment {
-            tokio::time::sleep(moment.since(now)).await;
-            now = clock.now();
         }
     }
 

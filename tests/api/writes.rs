@@ -231,8 +231,10 @@ async fn what_is_not_the_apis_own_is_left_alone() {
     let rule = json!({"name": "joined", "type": "domain_joined", "input": {"operating_system": "windows", "domain": "a.example"}});
     let (_, made) = operator.send("POST", &rules, rule).await;
     let id = made["result"]["id"].as_str().unwrap();
-    let refused = operator.refused("PUT", &format!("/posture-checks/{id}"), body).await;
-    assert_eq!(refused, (400, "COULD_NOT_VALIDATE".into(), "id".into()));
+    for (method, query) in [("PUT", ""), ("PATCH", ""), ("DELETE", "?force=true")] {
+        let refused = operator.refused(method, &format!("/posture-checks/{id}{query}"), body.clone()).await;
+        assert_eq!(refused, (400, "COULD_NOT_VALIDATE".into(), "id".into()), "{method}");
+    }
 }
 
 #[tokio::test]
@@ -324,7 +326,11 @@ async fn rules_that_openziti_has_no_word_for_are_left_to_cloudflares_api() {
     let (_, list) = operator.management("GET", "/posture-checks", Value::Null).await;
     assert_eq!(list["meta"]["pagination"]["totalCount"], 1, "{list}");
     assert_eq!(list["data"][0]["id"], "domain-id");
-    assert_eq!(operator.management("GET", &format!("/posture-checks/{id}"), Value::Null).await.0, 404);
+    let body = json!({"typeId": "OS", "name": "n"});
+    for method in ["GET", "PUT", "PATCH", "DELETE"] {
+        let (status, _) = operator.management(method, &format!("/posture-checks/{id}"), body.clone()).await;
+        assert_eq!(status, 404, "{method}");
+    }
 
     let asking = json!({"name": "p", "type": "Dial", "semantic": "AllOf", "identityRoles": ["#all"],
         "serviceRoles": ["@wiki-id"], "postureCheckRoles": [format!("@{id}")]});

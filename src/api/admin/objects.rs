@@ -178,7 +178,7 @@ fn role_attributes<'a>(
 }
 
 /// Whether OpenZiti has a word for the type of a check. Its clients cannot read a list in which one check has no type they know.
-fn has_a_word(check: &PostureCheck) -> bool {
+pub(super) fn has_a_word(check: &PostureCheck) -> bool {
     TypeId::of(&check.check.predicate).is_some()
 }
 

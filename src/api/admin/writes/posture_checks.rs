@@ -3,18 +3,26 @@
 use std::sync::Arc;
 
 use super::{Edit, Kind, Scene, must_not_be_from_a_file};
+use crate::api::admin::objects::has_a_word;
 use crate::api::refusal::Refusal;
 use crate::dialect::openziti::{self, ErrorCode};
 use crate::enforce::{Object, ObjectId};
-use crate::id::{CheckId, ListId};
+use crate::id::CheckId;
 use crate::limits;
 use crate::policy::objects::PostureCheck;
 
 pub(super) struct PostureChecks;
 
 impl PostureChecks {
+    /// A check that is written here, and not in a file or in Cloudflare's language.
     fn find<'a>(id: &str, scene: &'a Scene<'_>) -> Result<&'a PostureCheck, Refusal> {
-        Ok(scene.objects().checks.get(id).ok_or(ErrorCode::NotFound)?)
+        let known = scene.objects().checks.get(id).filter(|check| has_a_word(check)).ok_or(ErrorCode::NotFound)?;
+        must_not_be_from_a_file(&known.meta)?;
+        if known.as_written.is_some() {
+            let reason = "is a Cloudflare posture rule, which can say more than a body here; change it in its own API";
+            return Err(Refusal::because(ErrorCode::CouldNotValidate, "id", reason, id));
+        }
+        Ok(known)
     }
 
     /// Cloudflare's rules may share names, OpenZiti's checks may not.
@@ -42,11 +50,6 @@ impl Kind for PostureChecks {
 
     fn edit(body: &[u8], id: &str, edit: Edit, scene: &Scene<'_>) -> Result<Object, Refusal> {
         let known = Self::find(id, scene)?;
-        must_not_be_from_a_file(&known.meta)?;
-        if known.as_written.is_some() {
-            let reason = "is a Cloudflare posture rule, which can say more than a body here; change it in its own API";
-            return Err(Refusal::because(ErrorCode::CouldNotValidate, "id", reason, id));
-        }
         let read = match edit {
             Edit::Replace => openziti::replace_posture_check(body, known, scene.now)?,
             Edit::Patch => openziti::patch_posture_check(body, known, scene.now)?,
@@ -57,11 +60,6 @@ impl Kind for PostureChecks {
     /// OpenZiti deletes a check that policies ask for and leaves them with one question less; here that must be meant.
     fn deletable(id: &str, forced: bool, scene: &Scene<'_>) -> Result<ObjectId, Refusal> {
         let known = Self::find(id, scene)?;
-        must_not_be_from_a_file(&known.meta)?;
-        if let Some(list) = scene.objects().lists.get(&ListId::from(id)) {
-            let reason = format!("comes with the gateway list `{}`; delete the list instead", list.name);
-            return Err(Refusal::because(ErrorCode::CouldNotValidate, "id", reason, id));
-        }
         let asked_by = scene.published.snapshot().policies_asking(&known.check.id);
         if !asked_by.is_empty() && !forced {
             let ids: Vec<_> = asked_by.iter().take(limits::IN_USE_NAMES_MAX).map(|policy| policy.id.as_str()).collect();

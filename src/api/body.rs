@@ -25,6 +25,11 @@ pub(super) struct BodyBounds {
     pub(super) time: Duration,
 }
 
+impl BodyBounds {
+    /// What operators write: objects and provider values.
+    pub(super) const WRITE: Self = BodyBounds { bytes: limits::API_WRITE_BYTES_MAX, time: limits::API_BODY_TIME_MAX };
+}
+
 /// The JSON text of a request.
 ///
 /// The content type is asked for because a web page may send any other type to any site without the browser asking first.

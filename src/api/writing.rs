@@ -10,6 +10,15 @@ use crate::dialect::openziti::ErrorCode;
 use crate::enforce::{Change, ChangeRefused, Enforcer, Turn};
 use crate::policy::compile::{CompileError, CompileProblem};
 
+/// What an operator is told to do about a check that policies ask for.
+pub(super) const FORCING: &str = "change them first, or add `?force=true`, after which policies that name it stay shut and \
+    those that select it by attribute ask for less";
+
+/// Whether the query says `force=true`.
+pub(super) fn is_forced(query: &[(String, String)]) -> bool {
+    query.iter().any(|(name, value)| name == "force" && value == "true")
+}
+
 /// A new id: a random UUID, which clients of both languages take.
 pub(super) fn new_id() -> String {
     Uuid::new_v4().to_string()
@@ -30,14 +39,14 @@ pub(super) async fn change(
     what: &'static str,
     change: Change,
 ) -> Result<(), Refusal> {
-    let id = change.id();
+    let (kind, id) = (change.kind(), change.id());
     match enforcer.change(turn, change, &operator.author()).await {
         Ok(generation) => {
-            tracing::info!(operator = &*operator.name, id, generation, "{what}");
+            tracing::info!(operator = &*operator.name, kind, id, generation, "{what}");
             Ok(())
         }
         Err(ChangeRefused::Unavailable(error)) => {
-            tracing::error!(%error, operator = &*operator.name, id, "not stored: {what}");
+            tracing::error!(%error, operator = &*operator.name, kind, id, "not stored: {what}");
             Err(Refusal::store_unavailable())
         }
         Err(ChangeRefused::Policy(errors)) => Err(unfit(&errors)),

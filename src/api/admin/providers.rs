@@ -14,7 +14,6 @@ use crate::dialect::cloudflare;
 use crate::dialect::openziti::{self, ErrorCode};
 use crate::enforce::ReportRefused;
 use crate::id::{ConnectionId, IdentityId};
-use crate::limits;
 use crate::posture::facts::Source;
 use crate::posture::provider::ProviderRecord;
 use crate::posture::report::{Observation, Report, Seen};
@@ -27,8 +26,7 @@ pub(super) async fn write(
     request: Request,
 ) -> Result<Response, Refusal> {
     operator.must_be_admin()?;
-    let bounds = BodyBounds { bytes: limits::API_WRITE_BYTES_MAX, time: limits::API_BODY_TIME_MAX };
-    let body = body::json(request, bounds).await?;
+    let body = body::json(request, BodyBounds::WRITE).await?;
     let (identity, connection) = (IdentityId::new(identity), ConnectionId::new(connection));
     let device = admin.enforcer.device_of_known(&identity).ok_or(ErrorCode::NotFound)?;
     let provider = {

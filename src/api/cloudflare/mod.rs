@@ -22,7 +22,7 @@ use super::access::Operator;
 use super::admin::Admin;
 use super::body::{self, BodyBounds};
 use super::refusal::Refusal;
-use super::writing::{change, new_id, to_its_end};
+use super::writing::{FORCING, change, is_forced, new_id, to_its_end};
 use crate::clock::Timestamp;
 use crate::config;
 use crate::dialect::cloudflare::{self, ApiError, ErrorCode, Message};
@@ -77,7 +77,7 @@ async fn own_account(State(admin): State<Admin>, path: RawPathParams, request: R
 /// The body of a request that writes, from somebody who may.
 async fn written(operator: &Operator, request: Request) -> Result<Bytes, Refusal> {
     may_write(operator)?;
-    body::json(request, BodyBounds { bytes: limits::API_WRITE_BYTES_MAX, time: limits::API_BODY_TIME_MAX }).await
+    body::json(request, BodyBounds::WRITE).await
 }
 
 fn may_write(operator: &Operator) -> Result<(), Refusal> {
@@ -131,7 +131,7 @@ fn must_not_be_asked(published: &Published, checks: &[&PostureCheck], forced: bo
     let names = asked_by.iter().take(limits::IN_USE_NAMES_MAX).map(|policy| format!("`{}`", policy.name));
     let names: Vec<String> = names.collect();
     let message = format!(
-        "{} service {} it: {}; change them first, or add `?force=true`, after which policies that name it stay shut and those that select it by attribute ask for less",
+        "{} service {} it: {}; {FORCING}",
         asked_by.len(),
         if asked_by.len() == 1 { "policy asks for" } else { "policies ask for" },
         names.join(", ")
@@ -152,9 +152,4 @@ fn must_not_be_referred_to<'a>(
     }
     let message = format!("posture rules refer to it: {}; change them first, or add `?force=true`", names.join(", "));
     Err(ApiError::because(code, message))
-}
-
-/// Whether the query says `force=true`.
-fn is_forced(query: &[(String, String)]) -> bool {
-    query.iter().any(|(name, value)| name == "force" && value == "true")
 }

@@ -8,6 +8,22 @@ use super::error::FieldError;
 use super::members::Members;
 use crate::limits;
 
+/// What it means that a body leaves out a member which every object of its kind has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// It is missing.
+    Missing,
+    /// It stays as it is.
+    Kept,
+}
+
+impl Absent {
+    /// Whether the member is to be read, and complained of when it is not there.
+    pub(super) fn is_told(self, members: &Members<'_>, name: &str) -> bool {
+        self == Absent::Missing || members.names(name)
+    }
+}
+
 /// The name, which must be there.
 pub(super) fn name(members: &Members<'_>) -> Result<Arc<str>, FieldError> {
     let name = members.required_text("name")?;

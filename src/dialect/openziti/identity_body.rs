@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::entity::{name, role_attributes, tags};
+use super::entity::{Absent, name, role_attributes, tags};
 use super::error::{ApiError, FieldError};
 use super::members::{Members, json};
 use crate::clock::Timestamp;
@@ -46,17 +46,10 @@ pub fn read_disabling(body: &[u8]) -> Result<(), ApiError> {
     }
 }
 
-/// What it means that a member which every identity has is left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Absent {
-    Missing,
-    Kept,
-}
-
 fn read(body: &[u8], mut identity: Identity, absent: Absent) -> Result<Identity, ApiError> {
     let body = json(body)?;
     let members = Members::of(&body, "")?;
-    let told = |member: &str| absent == Absent::Missing || members.names(member);
+    let told = |member: &str| absent.is_told(&members, member);
     if told("name") {
         identity.name = name(&members)?;
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::entity::{name, tags};
+use super::entity::{Absent, name, tags};
 use super::error::{ApiError, FieldError};
 use super::members::{Members, json};
 use super::service_policy::RoleNames;
@@ -62,17 +62,10 @@ pub fn patch_service_policy(
     read(body, ServicePolicy { meta, ..known.clone() }, Absent::Kept, objects)
 }
 
-/// What it means that a member which every policy has is left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Absent {
-    Missing,
-    Kept,
-}
-
 fn read(body: &[u8], mut policy: ServicePolicy, absent: Absent, objects: &Objects) -> Result<ServicePolicy, ApiError> {
     let body = json(body)?;
     let members = Members::of(&body, "")?;
-    let told = |member: &str| absent == Absent::Missing || members.names(member);
+    let told = |member: &str| absent.is_told(&members, member);
     if told("name") {
         policy.name = name(&members)?;
     }

@@ -14,7 +14,6 @@ use crate::api::writing::{change, to_its_end};
 use crate::dialect::openziti::{self, ErrorCode};
 use crate::enforce::{Change, Object, ObjectId};
 use crate::id::IdentityId;
-use crate::limits;
 use crate::policy::objects::{Identity, Meta};
 
 pub(super) struct Identities;
@@ -58,8 +57,7 @@ pub(super) async fn disable(
     request: Request,
 ) -> Result<Response, Refusal> {
     operator.must_be_admin()?;
-    let bounds = BodyBounds { bytes: limits::API_WRITE_BYTES_MAX, time: limits::API_BODY_TIME_MAX };
-    openziti::read_disabling(&body::json_or_nothing(request, bounds).await?)?;
+    openziti::read_disabling(&body::json_or_nothing(request, BodyBounds::WRITE).await?)?;
     set_disabled(true, admin, operator, id).await
 }
 

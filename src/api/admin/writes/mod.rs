@@ -21,12 +21,11 @@ use super::Admin;
 use crate::api::access::Operator;
 use crate::api::body::{self, BodyBounds};
 use crate::api::refusal::Refusal;
-use crate::api::writing::{change, new_id, to_its_end};
+use crate::api::writing::{change, is_forced, new_id, to_its_end};
 use crate::clock::Timestamp;
 use crate::config::ServiceDefaults;
 use crate::dialect::openziti::{self, ErrorCode};
 use crate::enforce::{Change, Object, ObjectId, Published};
-use crate::limits;
 use crate::policy::Objects;
 use crate::policy::objects::{Meta, Origin};
 
@@ -161,7 +160,7 @@ async fn delete<K: Kind>(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Refusal> {
     operator.must_be_admin()?;
-    let forced = query.iter().any(|(name, value)| name == "force" && value == "true");
+    let forced = is_forced(&query);
     let work = async move {
         let turn = admin.enforcer.turn().await;
         let id = {
@@ -178,7 +177,7 @@ async fn delete<K: Kind>(
 /// The body of a request that writes, from somebody who may.
 async fn written(operator: &Operator, request: Request) -> Result<Bytes, Refusal> {
     operator.must_be_admin()?;
-    body::json(request, BodyBounds { bytes: limits::API_WRITE_BYTES_MAX, time: limits::API_BODY_TIME_MAX }).await
+    body::json(request, BodyBounds::WRITE).await
 }
 
 /// Refuses to change what is written in a file.

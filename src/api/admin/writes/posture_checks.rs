@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Edit, Kind, Scene, must_not_be_from_a_file};
 use crate::api::admin::objects::has_a_word;
 use crate::api::refusal::Refusal;
+use crate::api::writing::FORCING;
 use crate::dialect::openziti::{self, ErrorCode};
 use crate::enforce::{Object, ObjectId};
 use crate::id::CheckId;
@@ -63,11 +64,7 @@ impl Kind for PostureChecks {
         let asked_by = scene.published.snapshot().policies_asking(&known.check.id);
         if !asked_by.is_empty() && !forced {
             let ids: Vec<_> = asked_by.iter().take(limits::IN_USE_NAMES_MAX).map(|policy| policy.id.as_str()).collect();
-            let reason = format!(
-                "is asked for by {} of the service policies; change them first, or add `?force=true`, after which policies that \
-                 name it stay shut and those that select it by attribute ask for less",
-                asked_by.len()
-            );
+            let reason = format!("is asked for by {} of the service policies; {FORCING}", asked_by.len());
             return Err(Refusal::because(ErrorCode::CanNotDeleteReferencedEntity, "id", reason, &ids.join(",")));
         }
         Ok(ObjectId::Check(known.check.id.clone()))

@@ -117,15 +117,13 @@ impl Connectors {
     }
 
     fn target(&self, integration: &Integration) -> Result<Target, Trouble> {
-        const SECRET: &str = "access_client_secret";
         let unusable = |code, message: String| Trouble { code, message };
-        let sealed = integration.secrets.get(SECRET);
-        let sealed = sealed.ok_or_else(|| unusable("provider-secret-missing", format!("{SECRET} is not set")))?;
-        let context = Integration::secret_context(&integration.id, SECRET);
+        let sealed = integration.secrets.get(Target::SECRET);
+        let sealed =
+            sealed.ok_or_else(|| unusable("provider-secret-missing", format!("{} is not set", Target::SECRET)))?;
+        let context = Integration::secret_context(&integration.id, Target::SECRET);
         let secret = self.sealer.open(&context, sealed).map_err(|error| unusable(error.code(), error.to_string()))?;
-        let member = |name: &str| integration.config.get(name).map_or("", |value| value);
-        Target::parse(member("api_url"), member("access_client_id"), secret)
-            .map_err(|error| unusable("provider-target-invalid", error.to_string()))
+        Target::of(integration, secret).map_err(|error| unusable("provider-target-invalid", error.to_string()))
     }
 
     /// Enabled identities whose devices ever connected or reported.

@@ -18,6 +18,7 @@ use crate::limits::{
     PROVIDER_ANSWER_BYTES_MAX, PROVIDER_CALL_TIME_MAX, PROVIDER_CREDENTIAL_BYTES_MAX, PROVIDER_DEVICES_PER_CALL_MAX,
     PROVIDER_EXCERPT_CHARS_MAX, PROVIDER_URL_BYTES_MAX,
 };
+use crate::policy::integration::Integration;
 use crate::secret::Secret;
 
 pub use answer::{Answer, Ignored, IgnoredReason, Score};
@@ -149,12 +150,21 @@ impl TargetError {
                 "api_url"
             }
             TargetError::UnusableClientId => "access_client_id",
-            TargetError::UnusableClientSecret => "access_client_secret",
+            TargetError::UnusableClientSecret => Target::SECRET,
         }
     }
 }
 
 impl Target {
+    /// The member of an integration's configuration that is its secret.
+    pub const SECRET: &str = "access_client_secret";
+
+    /// The provider that an integration is a connection to, with its secret in clear.
+    pub fn of(integration: &Integration, secret: Secret) -> Result<Target, TargetError> {
+        let member = |name: &str| integration.config.get(name).map_or("", |value| value);
+        Target::parse(member("api_url"), member("access_client_id"), secret)
+    }
+
     /// A provider at `api_url` that knows this gateway by an Access service token.
     pub fn parse(api_url: &str, access_client_id: &str, access_client_secret: Secret) -> Result<Target, TargetError> {
         let api_url = parse_url(api_url)?;

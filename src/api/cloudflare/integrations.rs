@@ -173,15 +173,13 @@ async fn tried(cloudflare: &Cloudflare, draft: &IntegrationDraft) -> Result<Vec<
 
 /// Whom a connection to a provider of the operator's own asks, with the secrets given or kept.
 fn target(cloudflare: &Cloudflare, draft: &IntegrationDraft) -> Result<Target, Refusal> {
-    const SECRET: &str = "access_client_secret";
     let integration = &draft.integration;
-    let member = |name: &str| integration.config.get(name).map_or("", |value| value);
-    let secret = match (draft.secrets.get(SECRET), integration.secrets.get(SECRET)) {
+    let secret = match (draft.secrets.get(Target::SECRET), integration.secrets.get(Target::SECRET)) {
         (Some(given), _) => given.clone(),
-        (None, Some(kept)) => open(cloudflare, &integration.id, SECRET, kept)?,
+        (None, Some(kept)) => open(cloudflare, &integration.id, Target::SECRET, kept)?,
         (None, None) => Secret::new(String::new()),
     };
-    Target::parse(member("api_url"), member("access_client_id"), secret)
+    Target::of(integration, secret)
         .map_err(|error| ApiError::at(ErrorCode::Invalid, format!("/config/{}", error.member()), error).into())
 }
 

@@ -12,6 +12,7 @@ pub mod enforcer;
 mod failures;
 pub mod objects;
 pub mod published;
+mod unreadable;
 mod waiting;
 
 pub use audit::{AuditEntry, Author};

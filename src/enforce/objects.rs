@@ -8,6 +8,7 @@ use tokio::sync::MutexGuard;
 use super::audit::{AuditEntry, Author, Trail};
 use super::busy::busy;
 use super::enforcer::{Enforcer, Sources};
+use super::unreadable;
 use crate::dialect::cloudflare;
 use crate::id::{CertificateId, CheckId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId};
 use crate::policy::compile::{CompileError, compile};
@@ -86,7 +87,8 @@ macro_rules! objects {
         }
 
         impl Enforcer {
-            /// Objects that were made through the API before a restart, how many, and the records that could not be read.
+            /// Objects that were made through the API before a restart, how many, and the records that could not be read, for
+            /// some of which something stands in.
             pub(super) fn stored_objects(&self) -> Result<(Objects, usize, Vec<RecordError>), StoreError> {
                 let mut objects = Objects::default();
                 let (mut count, mut skipped) = (0, Vec::new());
@@ -98,6 +100,9 @@ macro_rules! objects {
                         objects.$table.insert($id_of(&object), Arc::new(object));
                     }
                 )*
+                let now = self.clock().now();
+                let stand_ins = skipped.iter().filter_map(|error| unreadable::stand_in(&error.key, now));
+                stand_ins.for_each(|object| object.put_into(&mut objects));
                 Ok((objects, count, skipped))
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::posture::check::Check;
+use crate::posture::check::{Check, Predicate};
 
 use super::expression::InvalidExpression;
 use super::objects::{Identity, Objects, Origin, PolicyType, PostureCheck, ServicePolicy};
@@ -220,6 +220,9 @@ impl Compiler {
 
     fn policies(&mut self, objects: &Objects) -> Vec<CompiledPolicy> {
         let carriers = carriers(objects.checks.values().map(|check| check.role_attributes.as_slice()));
+        let checks = objects.checks.values().zip(0u32..);
+        let lost = checks.filter(|(object, _)| object.check.predicate == Predicate::Missing);
+        let lost: Vec<u32> = lost.map(|(_, position)| position).collect();
         let mut names: HashMap<&str, &str> = HashMap::new();
         let mut compiled = Vec::with_capacity(objects.policies.len());
         for policy in objects.policies.values() {
@@ -231,7 +234,7 @@ impl Compiler {
             compiled.push(CompiledPolicy {
                 identities: self.identity_selector(policy),
                 reaches_services: false,
-                checks: self.checks_of(policy, objects.checks.len(), &carriers),
+                checks: self.checks_of(policy, objects.checks.len(), &carriers, &lost),
                 expression: policy
                     .expression
                     .as_ref()
@@ -284,13 +287,26 @@ impl Compiler {
         }
     }
 
-    /// Checks selected by the policy's list, and a hole for each `@` that names nothing.
-    fn checks_of(&self, policy: &ServicePolicy, count: usize, carriers: &Carriers<'_>) -> Box<[CheckSlot]> {
-        let dangling = policy.posture_check_roles.iter().filter_map(|role| match role {
+    /// Checks selected by the policy's list, and a hole for each `@` that names nothing. A check that was `lost` may have carried
+    /// any attribute, so every list of attributes selects it.
+    fn checks_of(
+        &self,
+        policy: &ServicePolicy,
+        count: usize,
+        carriers: &Carriers<'_>,
+        lost: &[u32],
+    ) -> Box<[CheckSlot]> {
+        let roles = &policy.posture_check_roles;
+        let dangling = roles.iter().filter_map(|role| match role {
             Role::Entity(name) => Some(self.check_slot(name)).filter(|slot| matches!(slot, CheckSlot::Dangling(_))),
             Role::All | Role::Attribute(_) => None,
         });
-        let known = selected(&policy.posture_check_roles, policy.semantic, count, carriers, &self.entities.checks);
+        let mut known = selected(roles, policy.semantic, count, carriers, &self.entities.checks);
+        if !lost.is_empty() && roles.iter().any(|role| matches!(role, Role::Attribute(_))) {
+            known.extend_from_slice(lost);
+            known.sort_unstable();
+            known.dedup();
+        }
         known.into_iter().map(|position| CheckSlot::Known(CheckIndex(position))).chain(dangling).collect()
     }
 

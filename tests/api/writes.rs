@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postern::policy::objects::{Origin, PostureCheck};
-use postern::store::{Backend, MemoryBackend};
+use postern::store::{Backend, MemoryBackend, Table, Write};
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -390,4 +390,24 @@ async fn services_that_cannot_be_are_refused_by_field() {
         let refused = operator.refused("POST", "/services", body.clone()).await;
         assert_eq!(refused, (400, "COULD_NOT_VALIDATE".into(), field.into()), "{body}");
     }
+}
+
+/// Left out, the check would have been one question less for every policy that selects by attribute.
+#[tokio::test]
+async fn a_check_that_cannot_be_read_back_keeps_shut_what_may_have_asked_for_it() {
+    let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
+    let broken = |key: &str| Write::put(Table::Objects, key, b"broken".to_vec()).unwrap();
+    backend.commit(&[broken("check/lost"), broken("identity/gone")]).unwrap();
+    let operator = Operator::over(backend).await;
+    let policy = json!({"name": "p", "type": "Dial", "semantic": "AnyOf", "identityRoles": ["#staff"],
+        "serviceRoles": ["@wiki-id"], "postureCheckRoles": ["#baseline"]});
+    operator.make("/service-policies", policy).await;
+    assert!(!operator.allowed("wiki").await);
+    assert!(operator.allowed("status").await, "what asks for no check by attribute is as it was");
+    let (_, gone) = operator.management("GET", "/identities/gone", Value::Null).await;
+    assert_eq!(gone["data"]["disabled"], true, "{gone}");
+
+    assert_eq!(operator.refused("DELETE", "/posture-checks/lost", Value::Null).await.0, 409);
+    assert_eq!(operator.management("DELETE", "/posture-checks/lost?force=true", Value::Null).await.0, 200);
+    assert!(operator.allowed("wiki").await, "by the operator's word");
 }

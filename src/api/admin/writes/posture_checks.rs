@@ -11,13 +11,16 @@ use crate::enforce::{Object, ObjectId};
 use crate::id::CheckId;
 use crate::limits;
 use crate::policy::objects::PostureCheck;
+use crate::posture::check::Predicate;
 
 pub(super) struct PostureChecks;
 
 impl PostureChecks {
-    /// A check that is written here, and not in a file or in Cloudflare's language.
+    /// A check that is written here, and not in a file or in Cloudflare's language; also one that could not be read back, or
+    /// nobody could get rid of it.
     fn find<'a>(id: &str, scene: &'a Scene<'_>) -> Result<&'a PostureCheck, Refusal> {
-        let known = scene.objects().checks.get(id).filter(|check| has_a_word(check)).ok_or(ErrorCode::NotFound)?;
+        let is_shown = |check: &&Arc<PostureCheck>| has_a_word(check) || check.check.predicate == Predicate::Missing;
+        let known = scene.objects().checks.get(id).filter(is_shown).ok_or(ErrorCode::NotFound)?;
         must_not_be_from_a_file(&known.meta)?;
         if known.as_written.is_some() {
             let reason = "is a Cloudflare posture rule, which can say more than a body here; change it in its own API";

@@ -161,9 +161,22 @@ impl Questioner<'_> {
             }
             Expression::Unless(part) => {
                 let answer = self.expression(part);
+                if !answer.outcome.is_pass() && self.names_nothing(part) {
+                    return Assessment::lasting(Outcome::NoResult(NoResultReason::Dangling));
+                }
                 Assessment::until(unless(answer.outcome), answer.valid_until)
             }
         }
+    }
+
+    /// Whether one of the checks is not there. Such a check can show nothing of any device, so that an exclusion by it would let
+    /// in whom it was written to keep out.
+    fn names_nothing(&mut self, expression: &Expression<CheckSlot>) -> bool {
+        let mut found = false;
+        expression.visit(&mut |slot| {
+            found |= self.slot(slot).outcome == Outcome::NoResult(NoResultReason::Dangling);
+        });
+        found
     }
 
     /// The first moment at which any answer given so far could change.

@@ -251,6 +251,35 @@ proptest! {
     }
 }
 
+/// An exclusion lets in devices without a result, and a check that is gone has none for any device.
+#[test]
+fn an_exclusion_by_a_check_that_is_gone_shuts() {
+    let leaf = |name: &str| Expression::Check(Arc::<str>::from(name));
+    let mut unknown = check("unknown", "unknown", &[]);
+    let predicate = Predicate::Mac(MacRule { addresses: vec!["020000000001".into()] });
+    unknown.check = Arc::new(Check { predicate, ..Check::clone(&unknown.check) });
+    for (excluded, allowed) in [
+        (leaf("unknown"), true),
+        (leaf("gone"), false),
+        (Expression::Any(vec![leaf("unknown"), leaf("gone")]), false),
+        (Expression::Not(Box::new(Expression::Unless(Box::new(leaf("gone"))))), false),
+    ] {
+        let mut world = World::default();
+        world.add_identity(identity("u", "u", &[]));
+        world.add_service(service("s", "s", &[]));
+        world.add_check(unknown.clone());
+        let mut policy = policy_with("p", &[]);
+        policy.expression = Some(Expression::Unless(Box::new(excluded.clone())));
+        world.add_policy(policy);
+        let answer = ask(&compile(world.objects, 1).unwrap(), &domain("corp.example"));
+        assert_eq!(answer.is_ok(), allowed, "{excluded:?}");
+        if let Err(denial) = answer {
+            let failed = denial.policies[0].checks.iter().map(|failed| failed.verdict);
+            assert!(failed.into_iter().any(|verdict| verdict == FailedVerdict::NoResult(NoResultReason::Dangling)));
+        }
+    }
+}
+
 #[test]
 fn negation_of_no_result_is_no_result() {
     let unknown = Outcome::NoResult(NoResultReason::Stale);

@@ -34,6 +34,9 @@ impl Credential for Trusted {
     fn names(&self) -> &[Subject] {
         &self.0
     }
+    fn fingerprint(&self) -> &str {
+        "bench"
+    }
     fn describe(&self) -> &str {
         "bench"
     }

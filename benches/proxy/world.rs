@@ -202,6 +202,10 @@ impl Credential for Believed {
         &self.0
     }
 
+    fn fingerprint(&self) -> &str {
+        "bench"
+    }
+
     fn describe(&self) -> &str {
         "bench"
     }

@@ -22,6 +22,9 @@ pub trait Credential: Send + Sync + std::fmt::Debug {
     /// The names that identify it, in the configured order.
     fn names(&self) -> &[Subject];
 
+    /// The SHA-256 of the certificate in lower-case hex: what tells one certificate of an identity from another.
+    fn fingerprint(&self) -> &str;
+
     /// The certificate in words for logs: subject and serial number.
     fn describe(&self) -> &str;
 

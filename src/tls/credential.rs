@@ -67,6 +67,10 @@ impl Credential for CertificateCredential {
         &self.names
     }
 
+    fn fingerprint(&self) -> &str {
+        self.identity.fingerprint()
+    }
+
     fn describe(&self) -> &str {
         &self.description
     }

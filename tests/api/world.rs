@@ -313,6 +313,10 @@ impl Credential for Card {
         self.0.names()
     }
 
+    fn fingerprint(&self) -> &str {
+        self.0.fingerprint()
+    }
+
     fn describe(&self) -> &str {
         self.0.describe()
     }

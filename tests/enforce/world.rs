@@ -27,6 +27,7 @@ pub(crate) struct TestCredential {
     names: Vec<Subject>,
     trust: Mutex<Result<(), DenialReason>>,
     enrollment: Option<Enrollment>,
+    fingerprint: String,
 }
 
 impl TestCredential {
@@ -35,7 +36,12 @@ impl TestCredential {
     }
 
     pub(crate) fn enrolling(name: &str, enrollment: Option<Enrollment>) -> Arc<Self> {
-        Arc::new(TestCredential { names: vec![name.parse().unwrap()], trust: Mutex::new(Ok(())), enrollment })
+        Arc::new(TestCredential {
+            names: vec![name.parse().unwrap()],
+            trust: Mutex::new(Ok(())),
+            enrollment,
+            fingerprint: "ab".repeat(32),
+        })
     }
 
     pub(crate) fn distrust(&self, reason: DenialReason) {
@@ -50,6 +56,10 @@ impl Credential for TestCredential {
 
     fn names(&self) -> &[Subject] {
         &self.names
+    }
+
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     fn describe(&self) -> &str {

@@ -76,11 +76,14 @@ async fn advice_tells_what_policies_grant() {
     let reader = Reader::new().await;
     let (_, advice) = reader.get("/identities/laptop-id/policy-advice/wiki-id").await;
     let reference = |entity: &str, id: &str, name: &str| json!({"_links": {"self": {"href": format!("./{entity}/{id}")}}, "entity": entity, "id": id, "name": name});
+    // `ziti edge policy-advisor` used to call every pair an error, because it was told of no router.
+    let mut router = reference("edge-routers", "postern", "postern");
+    router["isOnline"] = json!(true);
     let expected = json!({
         "identityId": "laptop-id", "identity": reference("identities", "laptop-id", "laptop"),
         "serviceId": "wiki-id", "service": reference("services", "wiki-id", "wiki"),
         "isDialAllowed": true, "isBindAllowed": false,
-        "identityRouterCount": 0, "serviceRouterCount": 0, "commonRouters": [],
+        "identityRouterCount": 1, "serviceRouterCount": 1, "commonRouters": [router],
     });
     assert_eq!(advice["data"], expected);
     let (_, advice) = reader.get("/identities/phone-id/policy-advice/wiki-id").await;

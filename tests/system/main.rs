@@ -21,3 +21,4 @@ mod settings;
 mod support;
 mod upstreams;
 mod world;
+mod ziti;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod authentication;
+mod catalogue;
 mod diagnostics;
 mod explain;
 mod objects;
@@ -118,11 +119,7 @@ fn management() -> Router<Admin> {
         .route("/service-policies/{id}", get(objects::service_policy))
         .route("/posture-checks", get(objects::posture_checks))
         .route("/posture-checks/{id}", get(objects::posture_check))
-        .route("/posture-check-types", get(objects::posture_check_types))
-        .route("/posture-check-types/{id}", get(objects::posture_check_type))
-        .route("/identity-role-attributes", get(objects::identity_role_attributes))
-        .route("/service-role-attributes", get(objects::service_role_attributes))
-        .route("/posture-check-role-attributes", get(objects::posture_check_role_attributes))
+        .merge(catalogue::router())
         .merge(relations::router())
         .merge(writes::router())
 }

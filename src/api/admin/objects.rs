@@ -1,7 +1,6 @@
 //! Lists and details of what is in force. A filter may look at a hundred thousand objects, so lists are made where they hold up
 //! nobody else's request.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,8 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 
 use crate::dialect::openziti::{
-    self, Activity, ErrorCode, IdentityDetail, ListQuery, ListedPolicy, PostureCheckType, RoleAttribute, RoleNames,
-    TypeId, filterable,
+    self, Activity, ErrorCode, IdentityDetail, ListQuery, ListedPolicy, RoleNames, TypeId, filterable,
 };
 use crate::enforce::busy;
 use crate::enforce::device::Known;
@@ -126,55 +124,6 @@ pub(super) async fn posture_check(State(admin): State<Admin>, Path(id): Path<Str
     let known = published.snapshot().objects().checks.get(id.as_str());
     let check = known.filter(|check| has_a_word(check)).ok_or(ErrorCode::NotFound)?;
     Ok(Json(openziti::detail(openziti::posture_check(check))).into_response())
-}
-
-pub(super) async fn posture_check_types(Query(query): Parameters) -> Result<Response, Refusal> {
-    let query = ListQuery::<PostureCheckType>::read(&query)?;
-    let page = query.page(PostureCheckType::ALL.iter()).map(openziti::posture_check_type);
-    Ok(Json(openziti::list(page, filterable::POSTURE_CHECK_TYPES)).into_response())
-}
-
-pub(super) async fn posture_check_type(Path(id): Path<String>) -> Result<Response, Refusal> {
-    let known = PostureCheckType::ALL.iter().find(|kind| kind.id() == id).ok_or(ErrorCode::NotFound)?;
-    Ok(Json(openziti::detail(openziti::posture_check_type(known))).into_response())
-}
-
-pub(super) async fn identity_role_attributes(
-    State(admin): State<Admin>,
-    Query(query): Parameters,
-) -> Result<Response, Refusal> {
-    let published = admin.enforcer.published();
-    let identities = published.snapshot().objects().identities.values();
-    role_attributes(&query, identities.flat_map(|identity| &identity.role_attributes))
-}
-
-pub(super) async fn service_role_attributes(
-    State(admin): State<Admin>,
-    Query(query): Parameters,
-) -> Result<Response, Refusal> {
-    let published = admin.enforcer.published();
-    let services = published.snapshot().objects().services.values();
-    role_attributes(&query, services.flat_map(|service| &service.role_attributes))
-}
-
-pub(super) async fn posture_check_role_attributes(
-    State(admin): State<Admin>,
-    Query(query): Parameters,
-) -> Result<Response, Refusal> {
-    let published = admin.enforcer.published();
-    let checks = published.snapshot().objects().checks.values();
-    role_attributes(&query, checks.flat_map(|check| &check.role_attributes))
-}
-
-/// The attributes in use, each once, in their own order.
-fn role_attributes<'a>(
-    query: &[(String, String)],
-    in_use: impl Iterator<Item = &'a Arc<str>>,
-) -> Result<Response, Refusal> {
-    let query = ListQuery::<RoleAttribute<'_>>::read(query)?;
-    let attributes: BTreeSet<_> = in_use.map(|attribute| RoleAttribute(attribute)).collect();
-    let page = query.page(attributes.iter()).map(|attribute| attribute.0);
-    Ok(Json(openziti::list(page, filterable::ROLE_ATTRIBUTES)).into_response())
 }
 
 /// Whether OpenZiti has a word for the type of a check. Its clients cannot read a list in which one check has no type they know.

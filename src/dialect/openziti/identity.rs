@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::auth_policy::AuthPolicy;
 use super::envelope::{Entity, EntityRef, Links};
+use super::identity_type::IdentityType;
 use super::posture_data::SdkInfo;
 use crate::policy::Subject;
 use crate::policy::objects::Identity;
@@ -75,8 +77,8 @@ pub fn identity(identity: &Identity) -> IdentityDetail<'_> {
     IdentityDetail {
         entity: Entity::new(id, &identity.meta, links),
         name: &identity.name,
-        identity_type: EntityRef::new("identity-types", "Default", "Default"),
-        type_id: "Default",
+        identity_type: EntityRef::new("identity-types", IdentityType::ID, IdentityType::ID),
+        type_id: IdentityType::ID,
         role_attributes: &identity.role_attributes,
         disabled: identity.disabled,
         is_admin: false,
@@ -87,8 +89,8 @@ pub fn identity(identity: &Identity) -> IdentityDetail<'_> {
         edge_router_connection_status: "offline",
         env_info: EnvInfo::default(),
         sdk_info: SdkInfo::default(),
-        auth_policy_id: "default",
-        auth_policy: EntityRef::new("auth-policies", "default", "Default"),
+        auth_policy_id: AuthPolicy::ID,
+        auth_policy: EntityRef::new("auth-policies", AuthPolicy::ID, AuthPolicy::NAME),
         authenticators: Map::new(),
         enrollment: Map::new(),
         external_id: None,

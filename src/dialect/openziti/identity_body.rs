@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::auth_policy::AuthPolicy;
 use super::entity::{Absent, name, role_attributes, tags};
 use super::error::{ApiError, FieldError};
 use super::members::{Members, json};
@@ -62,6 +63,13 @@ fn read(body: &[u8], mut identity: Identity, absent: Absent) -> Result<Identity,
     if members.get("enrollment").is_some_and(|enrolment| enrolment.as_object().is_none_or(|ways| !ways.is_empty())) {
         let reason = "is not offered: give the names of its certificate in `subjects`, or let the CA's clients enrol";
         return Err(members.wrong("enrollment", reason).into());
+    }
+    if members.text("authPolicyId")?.is_some_and(|policy| !policy.is_empty() && policy != AuthPolicy::ID) {
+        let reason = format!("must be `{}`: there is no other", AuthPolicy::ID);
+        return Err(members.wrong("authPolicyId", reason).into());
+    }
+    if members.texts("permissions")?.is_some_and(|permissions| !permissions.is_empty()) {
+        return Err(members.wrong("permissions", "must be empty: operators are named in the configuration").into());
     }
     if members.names("roleAttributes") {
         identity.role_attributes = role_attributes(&members)?;

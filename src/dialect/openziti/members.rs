@@ -23,7 +23,8 @@ pub(super) fn json(body: &[u8]) -> Result<Value, ApiError> {
     })
 }
 
-/// A member that is `null` counts as absent, unless a function says otherwise.
+/// A member that is `null` counts as absent, unless a function says otherwise. One that is not there as it is written counts in
+/// other letter cases, as it does for OpenZiti: its command line makes operating systems with `Type` and `Versions`.
 impl<'a> Members<'a> {
     /// The members of a value that must be an object.
     pub(super) fn of(value: &'a Value, path: &str) -> Result<Self, FieldError> {
@@ -40,12 +41,17 @@ impl<'a> Members<'a> {
 
     /// Whether there is such a member, even if it is `null`.
     pub(super) fn names(&self, name: &str) -> bool {
-        self.object.contains_key(name)
+        self.find(name).is_some()
     }
 
     /// The member, if it is there.
     pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
-        self.object.get(name).filter(|value| !value.is_null())
+        self.find(name).filter(|value| !value.is_null())
+    }
+
+    fn find(&self, name: &str) -> Option<&'a Value> {
+        let folded = || self.object.iter().find(|(written, _)| written.eq_ignore_ascii_case(name));
+        self.object.get(name).or_else(|| folded().map(|(_, value)| value))
     }
 
     /// Says that a member is missing.
@@ -55,7 +61,7 @@ impl<'a> Members<'a> {
 
     /// Says what is wrong with a member.
     pub(super) fn wrong(&self, name: &str, reason: impl Into<String>) -> FieldError {
-        FieldError::new(self.field(name), reason, self.object.get(name).unwrap_or(&Value::Null))
+        FieldError::new(self.field(name), reason, self.find(name).unwrap_or(&Value::Null))
     }
 
     pub(super) fn text(&self, name: &str) -> Result<Option<&'a str>, FieldError> {

@@ -5,12 +5,14 @@
 //! `versionReading`, `reasonCode`, …) are additions that OpenZiti's clients pass over; nothing they know changes its meaning.
 
 mod api_session;
+mod auth_policy;
 mod entity;
 mod envelope;
 mod error;
 mod failed_request;
 mod identity;
 mod identity_body;
+mod identity_type;
 mod members;
 mod paging;
 mod policy_advice;
@@ -24,13 +26,23 @@ mod service;
 mod service_body;
 mod service_policy;
 mod service_policy_body;
+mod summary;
+
+use std::sync::LazyLock;
+
+use serde_json::Map;
+
+use crate::clock::Timestamp;
+use crate::policy::objects::{Meta, Origin};
 
 pub use api_session::{ApiSession, ApiSessionDetail, PasswordLogin, api_session, read_password_login};
+pub use auth_policy::{AuthPolicy, AuthPolicyDetail, auth_policy};
 pub use envelope::{Created, Detail, Links, List, created, detail, empty, list};
 pub use error::{ApiError, ErrorCode, ErrorEnvelope, FieldError};
 pub use failed_request::{FailedServiceRequest, PolicyFailure, failed_service_request, policy_failures};
 pub use identity::{Activity, IdentityDetail, identity};
 pub use identity_body::{create_identity, patch_identity, read_disabling, replace_identity};
+pub use identity_type::{IdentityType, IdentityTypeDetail, identity_type};
 pub use paging::{Page, Pagination, Paging};
 pub use policy_advice::{PolicyAdvice, policy_advice};
 pub use posture_check::{
@@ -47,6 +59,7 @@ pub use service::{ServiceDetail, service, service_with_upstreams};
 pub use service_body::{create_service, patch_service, replace_service};
 pub use service_policy::{RoleNames, ServicePolicyDetail, service_policy};
 pub use service_policy_body::{create_service_policy, patch_service_policy, replace_service_policy};
+pub use summary::{Summary, summary};
 
 /// Fields that lists of one kind can be filtered by, as their `meta` tells.
 pub mod filterable {
@@ -92,8 +105,8 @@ pub mod filterable {
     ];
     /// Of role attributes, which are their own ids.
     pub const ROLE_ATTRIBUTES: &[&str] = &["id"];
-    /// Of types of posture checks.
-    pub const POSTURE_CHECK_TYPES: &[&str] = &["id", "name"];
+    /// Of what nobody made: types and policies that are always there.
+    pub const STANDING: &[&str] = &["id", "name"];
     /// Of posture checks.
     pub const POSTURE_CHECKS: &[&str] = &[
         "createdAt",
@@ -110,4 +123,13 @@ pub mod filterable {
     /// Of requests that were refused.
     pub const FAILED_SERVICE_REQUESTS: &[&str] =
         &["reasonCode", "requestId", "serviceId", "serviceName", "sessionType", "sourceAddress", "when"];
+}
+
+/// What entities that nobody made have for their times.
+fn unmade() -> &'static Meta {
+    static UNMADE: LazyLock<Meta> = LazyLock::new(|| {
+        let (created_at, updated_at) = (Timestamp::default(), Timestamp::default());
+        Meta { created_at, updated_at, tags: Map::new(), origin: Origin::Api }
+    });
+    &UNMADE
 }

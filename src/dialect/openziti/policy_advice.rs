@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::envelope::EntityRef;
 use crate::policy::objects::{Identity, PolicyType, Service};
 
-/// What policies grant. There are no routers here, so nothing fails for want of one in common.
+/// What policies grant. The gateway counts as the one router that everybody has in common and that is always there: OpenZiti's
+/// clients call it an error when there is none.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyAdvice<'a> {
@@ -17,7 +18,15 @@ pub struct PolicyAdvice<'a> {
     is_bind_allowed: bool,
     identity_router_count: u32,
     service_router_count: u32,
-    common_routers: [&'static str; 0],
+    common_routers: [Router; 1],
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Router {
+    #[serde(flatten)]
+    reference: EntityRef<'static>,
+    is_online: bool,
 }
 
 /// Shows what is granted.
@@ -30,8 +39,8 @@ pub fn policy_advice<'a>(identity: &'a Identity, service: &'a Service, granted: 
         service: EntityRef::new("services", service_id, &service.name),
         is_dial_allowed: granted.contains(&PolicyType::Dial),
         is_bind_allowed: granted.contains(&PolicyType::Bind),
-        identity_router_count: 0,
-        service_router_count: 0,
-        common_routers: [],
+        identity_router_count: 1,
+        service_router_count: 1,
+        common_routers: [Router { reference: EntityRef::new("edge-routers", "postern", "postern"), is_online: true }],
     }
 }

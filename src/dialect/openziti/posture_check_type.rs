@@ -1,14 +1,10 @@
 //! The types of posture checks as a list that clients can ask for (`openziti.md` 1.8). It informs; nothing is validated by it.
 
-use std::sync::LazyLock;
-
 use serde::Serialize;
-use serde_json::Map;
 
 use super::envelope::{Entity, Links};
 use super::posture_check::TypeId;
-use crate::clock::Timestamp;
-use crate::policy::objects::{Meta, Origin};
+use super::unmade;
 
 /// A type, and the systems whose agents can answer it.
 #[derive(Clone, Copy, Debug)]
@@ -69,16 +65,10 @@ struct AnyVersion {
     versions: [&'static str; 0],
 }
 
-/// Nobody made the types, so they have no times of their own.
-static UNMADE: LazyLock<Meta> = LazyLock::new(|| {
-    let (created_at, updated_at) = (Timestamp::default(), Timestamp::default());
-    Meta { created_at, updated_at, tags: Map::new(), origin: Origin::Api }
-});
-
 /// Shows a type.
 pub fn posture_check_type(kind: &PostureCheckType) -> PostureCheckTypeDetail {
     PostureCheckTypeDetail {
-        entity: Entity::new(kind.id(), &UNMADE, Links::own("posture-check-types", kind.id())),
+        entity: Entity::new(kind.id(), unmade(), Links::own("posture-check-types", kind.id())),
         name: kind.name,
         operating_systems: kind.systems.iter().map(|system| AnyVersion { system, versions: [] }).collect(),
         version: "1",

@@ -162,6 +162,34 @@ fn patch_changes_only_what_it_names() {
     assert_eq!(error.cause.unwrap().field, "name");
 }
 
+// OpenZiti's command line sends operating systems with `Type` and `Versions`, as Go writes a structure; they used to be missing.
+#[test]
+fn members_are_read_in_any_letter_case_and_first_in_their_own() {
+    let check = create(&os(json!([{"Type": "Linux", "VERSIONS": [">=6.1.0"]}]))).unwrap();
+    assert_eq!(shown(&check)["operatingSystems"], json!([{"type": "Linux", "versions": [">=6.1.0"]}]));
+    let check = create(&os(json!([{"Type": "macOS", "type": "Linux", "versions": []}]))).unwrap();
+    assert_eq!(shown(&check)["operatingSystems"][0]["type"], "Linux");
+    let reason = refused(os(json!([{"Type": "linux", "versions": []}])), "operatingSystems[0].type");
+    assert!(reason.starts_with("must be one of"), "{reason}");
+}
+
+#[test]
+fn patch_keeps_of_a_process_what_it_does_not_name() {
+    let process = json!({"osType": "Linux", "path": "/a", "hashes": ["aa"], "signerFingerprint": "bb"});
+    let known = create(&json!({"typeId": "PROCESS", "name": "n", "process": process})).unwrap();
+    let patched = |process: Value| {
+        let body = json!({"typeId": "PROCESS", "process": process}).to_string();
+        shown(&patch_posture_check(body.as_bytes(), &known, now()).unwrap())["process"].clone()
+    };
+    assert_eq!(patched(json!({})), process);
+    assert_eq!(patched(json!({"path": "/b"}))["hashes"], json!(["aa"]));
+    assert_eq!(patched(json!({"hashes": null}))["hashes"], json!([]));
+    assert_eq!(patched(json!({"signerFingerprint": ""})).get("signerFingerprint"), None);
+    let body = json!({"typeId": "PROCESS", "name": "n", "process": {"path": "/b"}}).to_string();
+    let error = replace_posture_check(body.as_bytes(), &known, now()).unwrap_err();
+    assert_eq!(error.cause.unwrap().field, "process.osType");
+}
+
 #[test]
 fn the_type_never_changes() {
     let known = create(&json!({"typeId": "DOMAIN", "name": "n", "domains": ["d"]})).unwrap();

@@ -337,7 +337,7 @@ fn every_filterable_field_is_known_and_answered() {
     assert_fields(&objects::check("c", "c", &[]), filterable::POSTURE_CHECKS);
     assert_fields(&ListedPolicy::new(&policy, &names), filterable::SERVICE_POLICIES);
     assert_fields(&RoleAttribute("staff"), filterable::ROLE_ATTRIBUTES);
-    assert_fields(&PostureCheckType::ALL[0], filterable::POSTURE_CHECK_TYPES);
+    assert_fields(&PostureCheckType::ALL[0], filterable::STANDING);
     let failure = Failure {
         when: Timestamp::from_millis(0),
         request_id: "r".into(),

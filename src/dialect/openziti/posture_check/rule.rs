@@ -110,24 +110,37 @@ fn mac(members: &Members<'_>, kept: Option<&Predicate>) -> Result<MacRule, Field
 }
 
 fn process(members: &Members<'_>, kept: Option<&Predicate>) -> Result<ProcessRule, FieldError> {
-    let given = members.object("process")?.map(|process| single(&process)).transpose()?;
     let kept = match kept {
-        Some(Predicate::Process(rule)) => Some(rule.process.clone()),
+        Some(Predicate::Process(rule)) => Some(&rule.process),
         _ => None,
     };
-    Ok(ProcessRule { process: required(members, "process", given, kept)? })
+    let given = members.object("process")?.map(|process| single(&process, kept)).transpose()?;
+    Ok(ProcessRule { process: required(members, "process", given, kept.cloned())? })
 }
 
-/// Digests and the signer are lower-cased and nothing else; separators stay and never match.
-fn single(members: &Members<'_>) -> Result<ProcessRequirement, FieldError> {
-    let hashes = members.texts("hashes")?.unwrap_or_default();
-    let signer = members.text("signerFingerprint")?.filter(|signer| !signer.is_empty());
+/// Digests and the signer are lower-cased and nothing else; separators stay and never match. A change keeps what it does not name,
+/// here as well: `ziti edge update posture-check process` sends the one member that is to change.
+fn single(members: &Members<'_>, kept: Option<&ProcessRequirement>) -> Result<ProcessRequirement, FieldError> {
+    let kept = |name: &str| kept.filter(|_| !members.names(name));
+    let hashes = || Ok(lower_case(members.texts("hashes")?.unwrap_or_default()));
+    let signer = || {
+        let signer = members.text("signerFingerprint")?.filter(|signer| !signer.is_empty());
+        Ok(lower_case(signer.into_iter().map(str::to_owned).collect()))
+    };
     Ok(ProcessRequirement {
-        platform: platform(members, "osType")?,
-        path: members.required_text("path")?.to_owned(),
-        hashes: hashes.iter().map(|hash| hash.to_lowercase()).collect(),
-        signer_fingerprints: signer.into_iter().map(str::to_lowercase).collect(),
+        platform: kept("osType").map_or_else(|| platform(members, "osType"), |known| Ok(known.platform))?,
+        path: match kept("path") {
+            Some(known) => known.path.clone(),
+            None => members.required_text("path")?.to_owned(),
+        },
+        hashes: kept("hashes").map_or_else(hashes, |known| Ok(known.hashes.clone()))?,
+        signer_fingerprints: kept("signerFingerprint")
+            .map_or_else(signer, |known| Ok(known.signer_fingerprints.clone()))?,
     })
+}
+
+fn lower_case(digests: Vec<String>) -> Vec<String> {
+    digests.iter().map(|digest| digest.to_lowercase()).collect()
 }
 
 fn processes(members: &Members<'_>, kept: Option<&Predicate>) -> Result<ProcessesRule, FieldError> {

@@ -1,5 +1,7 @@
 //! The fields of each kind of list. What the objects here do not have, but OpenZiti's have, shows the one value it can have.
 
+use super::super::auth_policy::AuthPolicy;
+use super::super::identity_type::IdentityType;
 use super::super::posture_check::TypeId;
 use super::super::posture_check_type::PostureCheckType;
 use super::super::service_policy::RoleNames;
@@ -157,16 +159,27 @@ impl Listed for RoleAttribute<'_> {
     }
 }
 
-impl Listed for PostureCheckType {
-    const FIELDS: &'static [(&'static str, FieldType)] = &[("id", FieldType::Text), ("name", FieldType::Text)];
+/// What is listed by its id and its name and nothing else.
+macro_rules! listed_by_name {
+    ($($kind:ty: $id:expr, $name:expr;)*) => {$(
+        impl Listed for $kind {
+            const FIELDS: &'static [(&'static str, FieldType)] = &[("id", FieldType::Text), ("name", FieldType::Text)];
 
-    fn field(&self, name: &str) -> Field<'_> {
-        match name {
-            "id" => Field::text(self.id()),
-            "name" => Field::text(self.name()),
-            _ => Field::Unknown,
+            fn field(&self, name: &str) -> Field<'_> {
+                match name {
+                    "id" => Field::text($id(self)),
+                    "name" => Field::text($name(self)),
+                    _ => Field::Unknown,
+                }
+            }
         }
-    }
+    )*};
+}
+
+listed_by_name! {
+    PostureCheckType: PostureCheckType::id, PostureCheckType::name;
+    AuthPolicy: |_| AuthPolicy::ID, |_| AuthPolicy::NAME;
+    IdentityType: |_| IdentityType::ID, |_| IdentityType::ID;
 }
 
 impl Listed for Failure {

@@ -88,8 +88,8 @@ fn decisions(criterion: &mut Criterion) {
     let identity = IdentityId::from("identity-0000007");
     for (name, posture) in [("miss, allowed", world::healthy()), ("miss, denied with evidence", world::outdated())] {
         group.bench_function(name, |bencher| {
-            bencher
-                .iter(|| black_box(decision::decide(published.snapshot(), &identity, service, &posture, world::NOW)));
+            let asker = decision::Asker::new(&identity, &posture);
+            bencher.iter(|| black_box(decision::decide(published.snapshot(), &asker, service, world::NOW)));
         });
     }
     group.bench_function("route", |bencher| {

@@ -320,6 +320,8 @@ pub const WATCH_POLL_INTERVAL: Duration = Duration::from_secs(30);
 pub const WATCHED_FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest beginning of an answer that the health probe looks at, in bytes.
 pub const HEALTH_ANSWER_BYTES_MAX: usize = 4096;
+/// Longest answer of the admin API that an operator's command reads, in bytes.
+pub const OPERATOR_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest answer the demo reads, in bytes.
 pub const DEMO_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest the demo waits for an edit of the policy to come into force.
@@ -334,6 +336,8 @@ pub const PROVIDER_WRITES_MAX: usize = 256;
 pub const API_WRITE_BYTES_MAX: usize = 1024 * 1024;
 /// Changes of objects kept in the audit trail; the oldest goes first.
 pub const AUDIT_ENTRIES_MAX: usize = 2000;
+/// Longest reason of a lock on an identity, in bytes.
+pub const LOCK_REASON_BYTES_MAX: usize = 1024;
 /// Longest wait by the machine's timer before the clock is looked at again.
 pub const TIMER_TRUSTED_MAX: Duration = Duration::from_secs(10);
 /// Largest object shown whole in an audit entry, in bytes of JSON.

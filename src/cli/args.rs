@@ -11,8 +11,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::demo;
 
 mod admin;
+mod operator;
 
 pub use admin::{AdminArgs, AdminCommand};
+pub use operator::{LockArgs, LocksArgs, OperatorArgs, UnlockArgs};
 
 /// Longest validity a certificate may be asked for on the command line, in days.
 const CERTIFICATE_DAYS_MAX: i64 = 3650;
@@ -57,6 +59,12 @@ pub enum Command {
     Pki(PkiArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Admin(AdminArgs),
+    #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+    Lock(LockArgs),
+    #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+    Unlock(UnlockArgs),
+    #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+    Locks(LocksArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Completions(CompletionsArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]

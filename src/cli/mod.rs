@@ -9,6 +9,8 @@ mod check;
 mod completions;
 mod demo;
 mod health;
+mod lock;
+mod operator;
 pub mod origin;
 mod pki;
 mod run;
@@ -58,6 +60,8 @@ pub enum CommandError {
     Pki(#[from] tls::pki::PkiError),
     /// What operators sign in with.
     Admin(#[from] admin::AdminError),
+    /// Speaking to a running gateway.
+    Operator(#[from] operator::OperatorError),
     /// The schema files.
     Schema(#[from] schema::SchemaError),
     /// Standard output.
@@ -98,6 +102,9 @@ fn run(command: &Command, terminal: &Terminal) -> Result<Exit, CommandError> {
         Command::Health(args) => health::run(args, terminal)?,
         Command::Pki(args) => pki::run(args, &SystemClock, terminal)?,
         Command::Admin(args) => admin::run(args, terminal)?,
+        Command::Lock(args) => lock::lock(args, terminal)?,
+        Command::Unlock(args) => lock::unlock(args, terminal)?,
+        Command::Locks(args) => lock::list(args, terminal)?,
         Command::Completions(args) => completions::run(args, terminal),
         Command::Schema(args) => schema::run(args, terminal)?,
         Command::DemoAgent => demo::agent_program::play(),

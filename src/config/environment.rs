@@ -12,7 +12,16 @@ use std::ffi::OsString;
 const PREFIX: &str = "POSTERN_";
 
 /// Variables that begin like overrides and have a meaning of their own.
-pub const RESERVED: &[&str] = &["POSTERN_CONFIG", "POSTERN_LOG", "POSTERN_STORE_CHILD", "POSTERN_VECTORS"];
+pub const RESERVED: &[&str] = &[
+    "POSTERN_ADMIN_CA",
+    "POSTERN_ADMIN_TOKEN",
+    "POSTERN_ADMIN_TOKEN_FILE",
+    "POSTERN_ADMIN_URL",
+    "POSTERN_CONFIG",
+    "POSTERN_LOG",
+    "POSTERN_STORE_CHILD",
+    "POSTERN_VECTORS",
+];
 
 /// The variables of a process that may override configuration keys.
 #[derive(Clone, Default)]

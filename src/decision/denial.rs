@@ -10,6 +10,8 @@ use crate::id::{IdentityId, PolicyId, ServiceId};
 use crate::posture::check::{Check, Observed};
 use crate::posture::outcome::{FailReason, NoResultReason, Outcome};
 
+use super::lock::Lock;
+
 /// A refusal and its evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Denial {
@@ -21,6 +23,8 @@ pub struct Denial {
     pub service: Option<ServiceId>,
     /// Every policy that links identity and service, with the checks of it that did not pass.
     pub policies: Vec<FailedPolicy>,
+    /// The lock that an operator put on the identity, when that is the reason.
+    pub lock: Option<Arc<Lock>>,
     /// The snapshot that was asked.
     pub generation: u64,
     /// The answer holds while `now < valid_until`, the snapshot and the posture stay the same.
@@ -139,6 +143,8 @@ denial_reasons! {
     UnknownIdentity = "unknown-identity", "This certificate does not belong to an enrolled identity.";
     /// The identity is disabled.
     IdentityDisabled = "identity-disabled", "This identity is disabled.";
+    /// An operator has locked the identity.
+    IdentityLocked = "identity-locked", "This identity is locked.";
     /// The certificate has expired.
     CertificateExpired = "certificate-expired", "The client certificate has expired.";
     /// The certificate is not valid yet.

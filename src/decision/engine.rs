@@ -11,27 +11,23 @@ use crate::posture::Posture;
 use crate::posture::check::{Check, Observed, Predicate};
 use crate::posture::outcome::{Assessment, FailReason, NoResultReason, Outcome};
 
+use super::asker::Asker;
 use super::denial::{Denial, DenialReason, FailedCheck, FailedPolicy, FailedVerdict};
+use super::lock::Lock;
 use super::permit::Permit;
 
 /// The answer to a request.
 pub type Decision = Result<Permit, Denial>;
 
-/// May `identity` reach `service` at `now`?
+/// May `asker` reach `service` at `now`?
 ///
 /// Access is granted when at least one Dial policy that selects both has all its checks, and its expression if it has one,
 /// passing (`openziti.md` 2.2). Everything else is a denial with its own reason, a panic in the evaluation included.
-pub fn decide(
-    snapshot: &Snapshot,
-    identity: &IdentityId,
-    service: ServiceIndex,
-    posture: &Posture,
-    now: Timestamp,
-) -> Decision {
-    guarded(|| evaluate(snapshot, identity, service, posture, now)).unwrap_or_else(|| {
+pub fn decide(snapshot: &Snapshot, asker: &Asker<'_>, service: ServiceIndex, now: Timestamp) -> Decision {
+    guarded(|| evaluate(snapshot, asker, service, now)).unwrap_or_else(|| {
         let reason = DenialReason::EvaluationFailed;
         let service = snapshot.service(service).map(|service| service.id.clone());
-        Err(refusal(snapshot, reason, Some(identity.clone()), service))
+        Err(refusal(snapshot, reason, Some(asker.identity.clone()), service))
     })
 }
 
@@ -47,8 +43,23 @@ pub fn refusal(
         identity,
         service,
         policies: Vec::new(),
+        lock: None,
         generation: snapshot.generation(),
         valid_until: Timestamp::MAX,
+    }
+}
+
+/// The denial of somebody an operator has locked out.
+pub fn locked_out(
+    snapshot: &Snapshot,
+    lock: &Arc<Lock>,
+    identity: IdentityId,
+    service: Option<crate::id::ServiceId>,
+) -> Denial {
+    Denial {
+        lock: Some(Arc::clone(lock)),
+        valid_until: lock.ends(),
+        ..refusal(snapshot, DenialReason::IdentityLocked, Some(identity), service)
     }
 }
 
@@ -58,13 +69,8 @@ fn guarded<T>(evaluation: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(evaluation)).ok()
 }
 
-fn evaluate(
-    snapshot: &Snapshot,
-    identity: &IdentityId,
-    service: ServiceIndex,
-    posture: &Posture,
-    now: Timestamp,
-) -> Decision {
+fn evaluate(snapshot: &Snapshot, asking: &Asker<'_>, service: ServiceIndex, now: Timestamp) -> Decision {
+    let Asker { identity, posture, .. } = *asking;
     let target = snapshot.service(service);
     let refuse = |reason| {
         let service = target.map(|service| service.id.clone());
@@ -81,6 +87,10 @@ fn evaluate(
     };
     if who.disabled {
         return refuse(DenialReason::IdentityDisabled);
+    }
+    if let Some(lock) = asking.locked(now) {
+        let service = target.map(|service| service.id.clone());
+        return Err(locked_out(snapshot, lock, identity.clone(), service));
     }
     let Some(target) = target else {
         return refuse(DenialReason::UnknownService);
@@ -106,6 +116,7 @@ fn evaluate(
         identity: Some(identity.clone()),
         service: Some(target.id.clone()),
         policies,
+        lock: None,
         generation: snapshot.generation(),
         valid_until: questioner.earliest_change(),
     })

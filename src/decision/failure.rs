@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::id::{IdentityId, ServiceId};
 
 use super::denial::{DenialReason, FailedPolicy};
+use super::lock::Lock;
 
 /// A refused request as it is kept: the denial's evidence and the request it was given to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Failure {
     pub reason: DenialReason,
     /// Policies that link identity and service, with what stood in the way.
     pub policies: Vec<FailedPolicy>,
+    /// The lock that was on the identity, when that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Arc<Lock>>,
     /// The peer's address.
     pub source_address: Option<String>,
     /// The snapshot's generation.

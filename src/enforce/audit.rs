@@ -83,15 +83,27 @@ struct Kept {
 impl Trail {
     /// The entry for a change of `objects` that is about to be made.
     pub(super) fn entry(&self, change: &Change, objects: &Objects, author: &Author, at: Timestamp) -> AuditEntry {
-        let (before, after) = (change.before(objects).map(bounded), change.after().map(bounded));
+        let (before, after) = (change.before(objects), change.after());
+        self.entry_of((change.kind(), &change.id()), before, after, author, at)
+    }
+
+    /// The entry for a change of something that has a kind and an id, from `before` to `after`.
+    pub(super) fn entry_of(
+        &self,
+        (kind, id): (&str, &str),
+        before: Option<Value>,
+        after: Option<Value>,
+        author: &Author,
+        at: Timestamp,
+    ) -> AuditEntry {
+        let (before, after) = (before.map(bounded), after.map(bounded));
         let action = match (&before, &after) {
             (None, _) => Action::Create,
             (Some(_), Some(_)) => Action::Update,
             (Some(_), None) => Action::Delete,
         };
         let number = self.kept.lock().unwrap_or_else(PoisonError::into_inner).next;
-        let (kind, id) = (change.kind().into(), change.id().into());
-        AuditEntry { number, at, author: author.clone(), action, kind, id, before, after }
+        AuditEntry { number, at, author: author.clone(), action, kind: kind.into(), id: id.into(), before, after }
     }
 
     /// The record of an entry. It takes the place of the oldest once there are enough.

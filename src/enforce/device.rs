@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
-use crate::decision::Failure;
+use crate::clock::Timestamp;
 use crate::decision::cache::VerdictCache;
+use crate::decision::{Asker, Failure, Lock};
 use crate::id::IdentityId;
 use crate::limits;
 use crate::posture::Posture;
@@ -22,13 +23,15 @@ pub struct Device {
     pub(super) intake: tokio::sync::Mutex<()>,
 }
 
-/// A posture and its number; each accepted report makes a higher one.
+/// What decisions about an identity rest on, and its number; each accepted report and each lock makes a higher one.
 #[derive(Debug, Default)]
 pub struct Known {
     /// The number.
     pub revision: u64,
     /// What is known.
     pub posture: Posture,
+    /// The lock that was put on last, whether or not it still holds.
+    pub lock: Option<Arc<Lock>>,
 }
 
 #[derive(Debug, Default)]
@@ -37,12 +40,19 @@ struct Ring {
     recorded: u64,
 }
 
+impl Known {
+    /// The asking side of a decision about `identity`.
+    pub fn asker<'a>(&'a self, identity: &'a IdentityId) -> Asker<'a> {
+        Asker { identity, posture: &self.posture, lock: self.lock.as_ref() }
+    }
+}
+
 impl Device {
     /// A device of which `posture` is known.
     pub fn new(identity: IdentityId, posture: Posture) -> Self {
         Device {
             identity,
-            known: ArcSwap::from_pointee(Known { revision: 0, posture }),
+            known: ArcSwap::from_pointee(Known { revision: 0, posture, lock: None }),
             verdicts: VerdictCache::default(),
             failures: Mutex::default(),
             intake: tokio::sync::Mutex::default(),
@@ -61,7 +71,25 @@ impl Device {
 
     /// Replaces what is known; cached verdicts on the old posture no longer count.
     pub(super) fn learn(&self, posture: Posture) {
-        self.known.rcu(|known| Known { revision: known.revision.wrapping_add(1), posture: posture.clone() });
+        self.known.rcu(|known| Known {
+            revision: known.revision.wrapping_add(1),
+            posture: posture.clone(),
+            lock: known.lock.clone(),
+        });
+    }
+
+    /// The lock that shuts the identity out at `now`.
+    pub fn locked(&self, now: Timestamp) -> Option<Arc<Lock>> {
+        self.known().lock.as_ref().filter(|lock| lock.holds(now)).cloned()
+    }
+
+    /// Puts a lock on, or takes it away; cached verdicts no longer count.
+    pub(super) fn lock(&self, lock: Option<Arc<Lock>>) {
+        self.known.rcu(|known| Known {
+            revision: known.revision.wrapping_add(1),
+            posture: known.posture.clone(),
+            lock: lock.clone(),
+        });
     }
 
     /// Adds a failure to the ring and returns the slot it takes on disk.

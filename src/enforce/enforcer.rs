@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::clock::{SharedClock, Stopwatch, Timestamp};
 use crate::decision::cache::Basis;
 use crate::decision::engine::Decision;
-use crate::decision::{Denial, DenialReason, Failure, Verdict, engine};
+use crate::decision::{Asker, Denial, DenialReason, Failure, Verdict, engine};
 use crate::id::IdentityId;
 use crate::limits;
 use crate::policy::compile::{CompileError, compile};
@@ -35,8 +35,8 @@ pub struct Enforcer {
     metrics: Metrics,
     pub(super) store: Store,
     published: ArcSwap<Published>,
-    /// Private to this file: a guard of this map must never be held across an await or a second call.
-    devices: DashMap<IdentityId, Arc<Device>>,
+    /// A guard of this map must never be held across an await or a second call.
+    pub(super) devices: DashMap<IdentityId, Arc<Device>>,
     pub(super) sources: Mutex<Sources>,
     /// Held while an object made through the API changes, so that changes follow each other.
     pub(super) changing: tokio::sync::Mutex<()>,
@@ -161,7 +161,9 @@ impl Enforcer {
     fn forget_departed(&self, snapshot: &Snapshot) {
         let kept = snapshot.objects().identities.len().saturating_add(limits::DEPARTED_DEVICES_MAX);
         if self.devices.len() > kept {
-            self.devices.retain(|identity, _| snapshot.find_identity(identity).is_some());
+            let now = self.clock.now();
+            self.devices
+                .retain(|identity, device| snapshot.find_identity(identity).is_some() || device.locked(now).is_some());
         }
         self.metrics.devices.set(i64::try_from(self.devices.len()).unwrap_or(i64::MAX));
     }
@@ -198,6 +200,7 @@ impl Enforcer {
         let device = self.identify(&published, connection)?;
         let snapshot = published.snapshot();
         let position = snapshot.find_identity(device.identity()).ok_or(DenialReason::UnknownIdentity)?;
+        self.not_locked(&device)?;
         if snapshot.reaches_anything(position) { Ok(device) } else { Err(DenialReason::NoPolicy) }
     }
 
@@ -249,7 +252,7 @@ impl Enforcer {
             self.metrics.posture_age_seconds.observe(now.since(newest).as_secs_f64());
         }
         let took = Stopwatch::start();
-        let decision = engine::decide(snapshot, device.identity(), service, &known.posture, now);
+        let decision = engine::decide(snapshot, &known.asker(device.identity()), service, now);
         self.metrics.decision_seconds.observe(took.seconds());
         let verdict: Verdict = decision.map(Arc::new).map_err(Arc::new);
         device.verdicts.store(basis, service, verdict.clone());
@@ -260,9 +263,14 @@ impl Enforcer {
     pub fn explain(&self, snapshot: &Snapshot, identity: &IdentityId, service: ServiceIndex) -> Decision {
         let now = self.clock.now();
         match self.device(identity) {
-            Some(device) => engine::decide(snapshot, identity, service, &device.known().posture, now),
-            None => engine::decide(snapshot, identity, service, &Posture::default(), now),
+            Some(device) => engine::decide(snapshot, &device.known().asker(identity), service, now),
+            None => engine::decide(snapshot, &Asker::new(identity, &Posture::default()), service, now),
         }
+    }
+
+    /// Whether no operator has locked the device's identity out.
+    pub fn not_locked(&self, device: &Device) -> Result<(), DenialReason> {
+        device.locked(self.clock.now()).map_or(Ok(()), |_| Err(DenialReason::IdentityLocked))
     }
 
     /// Looks up whose the connection is, and leaves that with it for the requests to come.
@@ -283,7 +291,7 @@ impl Enforcer {
     }
 
     /// The device of an identity of the snapshot; made when first seen.
-    fn device_of(&self, identity: &IdentityId) -> Arc<Device> {
+    pub(super) fn device_of(&self, identity: &IdentityId) -> Arc<Device> {
         if let Some(device) = self.device(identity) {
             return device;
         }
@@ -389,6 +397,7 @@ impl Enforcer {
             restored.failures += ring.len();
             self.device_of(&identity).restore_failures(ring);
         }
+        skipped.extend(self.restore_locks()?);
         let (objects, count, unreadable) = self.stored_objects()?;
         skipped.extend(unreadable);
         restored.objects = count;

@@ -155,6 +155,7 @@ impl Gate {
             service: None,
             reason,
             policies: Vec::new(),
+            lock: device.locked(when),
             source_address: connection.peer().map(|peer| peer.to_string()),
             generation: published.snapshot().generation(),
         });

@@ -363,6 +363,7 @@ impl Judged {
             service,
             reason: denial.reason,
             policies: denial.policies.clone(),
+            lock: denial.lock.clone(),
             source_address: connection.peer().map(|peer| peer.to_string()),
             generation: denial.generation,
         });

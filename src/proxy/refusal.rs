@@ -104,6 +104,7 @@ fn is_about_the_connection(reason: DenialReason) -> bool {
         DenialReason::NoIdentity
         | DenialReason::UnknownIdentity
         | DenialReason::IdentityDisabled
+        | DenialReason::IdentityLocked
         | DenialReason::CertificateExpired
         | DenialReason::CertificateNotYetValid
         | DenialReason::CertificateRevoked

@@ -18,7 +18,8 @@ use super::headers::X_REQUEST_ID;
 use super::page;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
-use crate::decision::{Denial, DenialReason, FailedCheck};
+use crate::clock::Timestamp;
+use crate::decision::{Denial, DenialReason, FailedCheck, Lock};
 use crate::limits::{GRPC_MESSAGE_BYTES_MAX, REFUSAL_CHECKS_MAX, REFUSED_BODY_DRAIN_WAIT_MAX};
 use crate::policy::service::Disclosure;
 
@@ -60,6 +61,12 @@ pub(super) struct Problem<'a> {
     pub(super) request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) checks: Option<Vec<ProblemCheck<'a>>>,
+    /// When an operator's lock ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locked_until: Option<Timestamp>,
+    /// Why an operator has locked the identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock_reason: Option<&'a str>,
 }
 
 /// A check that stands in the way, as far as it may be told.
@@ -123,6 +130,8 @@ fn problem<'a>(refusal: &'a Refusal, request_id: &'a RequestId) -> Problem<'a> {
         reason,
         request_id: request_id.as_str(),
         checks: checks(refusal),
+        locked_until: lock(refusal, Disclosure::Checks).and_then(|lock| lock.until),
+        lock_reason: lock(refusal, Disclosure::Values).map(|lock| &*lock.reason),
     }
 }
 
@@ -153,6 +162,12 @@ fn disclosed(refusal: &Refusal) -> Option<(&Denial, Disclosure)> {
         Refusal::Denied { denial, service: Some(service) } if !service.concealed => Some((denial, service.disclosure)),
         _ => None,
     }
+}
+
+/// The lock that stands in the way, where at least `disclosure` may be told.
+fn lock(refusal: &Refusal, disclosure: Disclosure) -> Option<&Lock> {
+    let (denial, _) = disclosed(refusal).filter(|(_, allowed)| *allowed >= disclosure)?;
+    denial.lock.as_deref()
 }
 
 fn checks(refusal: &Refusal) -> Option<Vec<ProblemCheck<'_>>> {

@@ -167,6 +167,7 @@ impl Gate {
             service: Some(FailedService { id: service.id.clone(), name: Arc::clone(&service.name) }),
             reason: denial.reason,
             policies: denial.policies.clone(),
+            lock: denial.lock.clone(),
             source_address: connection.peer().map(|peer| peer.to_string()),
             generation: denial.generation,
         });

@@ -54,13 +54,16 @@ pub enum Table {
     Objects,
     /// The latest changes of objects, by slot.
     Audit,
+    /// Locks that operators put on identities, by identity id.
+    Locks,
     /// Facts about the store itself. The key `schema` belongs to the backend.
     Meta,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 5] = [Table::Postures, Table::Failures, Table::Objects, Table::Audit, Table::Meta];
+    pub const ALL: [Table; 6] =
+        [Table::Postures, Table::Failures, Table::Objects, Table::Audit, Table::Locks, Table::Meta];
 
     /// The table's stable name: part of the file format.
     pub const fn name(self) -> &'static str {
@@ -69,6 +72,7 @@ impl Table {
             Table::Failures => "failures",
             Table::Objects => "objects",
             Table::Audit => "audit",
+            Table::Locks => "locks",
             Table::Meta => "meta",
         }
     }
@@ -151,7 +155,7 @@ mod tests {
     #[test]
     fn table_names_are_part_of_the_file_format() {
         let names = Table::ALL.map(Table::name);
-        assert_eq!(names, ["postures", "failures", "objects", "audit", "meta"]);
+        assert_eq!(names, ["postures", "failures", "objects", "audit", "locks", "meta"]);
     }
 
     #[test]

@@ -35,6 +35,7 @@ fn refuse(world: &World, request_id: &str) {
         service: Some(FailedService { id: ServiceId::from("wiki-id"), name: "wiki".into() }),
         reason,
         policies,
+        lock: None,
         source_address: None,
         generation,
     });

@@ -14,6 +14,7 @@ mod durability;
 mod faulty;
 mod listener;
 mod lists;
+mod locks;
 mod logs;
 mod native;
 #[path = "../domain/objects.rs"]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern::clock::Timestamp;
-use postern::decision::{DenialReason, FailedVerdict, decide};
+use postern::decision::{Asker, DenialReason, FailedVerdict, decide};
 use postern::id::{IdentityId, ServiceId};
 use postern::policy::Snapshot;
 use postern::policy::compile::compile;
@@ -59,7 +59,7 @@ fn policy_with(id: &str, checks: &[&str]) -> ServicePolicy {
 
 fn ask(snapshot: &Snapshot, posture: &Posture) -> postern::decision::engine::Decision {
     let service = snapshot.find_service(&ServiceId::from("s")).unwrap();
-    decide(snapshot, &IdentityId::from("u"), service, posture, THEN)
+    decide(snapshot, &Asker::new(&IdentityId::from("u"), posture), service, THEN)
 }
 
 fn reason(snapshot: &Snapshot, posture: &Posture) -> DenialReason {
@@ -72,11 +72,11 @@ fn nothing_is_open_by_default() {
     assert_eq!(reason(&known, &Posture::default()), DenialReason::NoPolicy);
 
     let service = known.find_service(&ServiceId::from("s")).unwrap();
-    let stranger = decide(&known, &IdentityId::from("stranger"), service, &Posture::default(), THEN);
+    let stranger = decide(&known, &Asker::new(&IdentityId::from("stranger"), &Posture::default()), service, THEN);
     assert_eq!(stranger.unwrap_err().reason, DenialReason::UnknownIdentity);
 
     let nothing = Snapshot::deny_all();
-    let answer = decide(&nothing, &IdentityId::from("u"), service, &Posture::default(), THEN);
+    let answer = decide(&nothing, &Asker::new(&IdentityId::from("u"), &Posture::default()), service, THEN);
     assert_eq!(answer.unwrap_err().reason, DenialReason::NoSnapshot);
 }
 
@@ -161,7 +161,7 @@ fn an_answer_holds_until_a_fact_grows_stale() {
     let snapshot = compile(world.objects, 1).unwrap();
     let service = snapshot.find_service(&ServiceId::from("s")).unwrap();
     let posture = domain("corp.example");
-    let at = |now| decide(&snapshot, &IdentityId::from("u"), service, &posture, now);
+    let at = |now| decide(&snapshot, &Asker::new(&IdentityId::from("u"), &posture), service, now);
     let until = at(THEN).unwrap().valid_until();
     assert!(at(until.before(Duration::from_millis(1))).is_ok());
     let stale = at(until).unwrap_err();

@@ -19,6 +19,7 @@ fn failure(identity: &str, n: i64) -> Failure {
         service: None,
         reason: DenialReason::PostureFailed,
         policies: vec![],
+        lock: None,
         source_address: None,
         generation: 1,
     }

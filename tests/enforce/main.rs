@@ -7,5 +7,6 @@ mod objects;
 
 mod failures;
 mod intake;
+mod locks;
 mod verdicts;
 mod world;

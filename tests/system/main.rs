@@ -9,6 +9,7 @@ mod crash;
 mod enrolment;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod locks;
 mod posture;
 mod process;
 mod protocols;

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::decision::Lock;
 use crate::dialect::openziti::{self, ErrorCode, PolicyFailure};
 use crate::policy::objects::{Identity, Objects, Service};
 
@@ -33,6 +34,8 @@ struct Explanation<'a> {
     policy: Option<Named<'a>>,
     /// Every policy that links the two, with what stands in its way.
     policy_failures: Vec<PolicyFailure<'a>>,
+    /// The lock that an operator put on the identity, when that is why.
+    lock: Option<&'a Lock>,
     generation: u64,
     asked_at: Timestamp,
     /// Until when time alone changes nothing; `null` for ever.
@@ -60,6 +63,7 @@ pub(super) async fn explain(State(admin): State<Admin>, Query(question): Query<Q
         service: Named { id: service.id.as_str(), name: &service.name },
         policy: None,
         policy_failures: Vec::new(),
+        lock: None,
         generation: snapshot.generation(),
         asked_at: admin.enforcer.clock().now(),
         valid_until: None,
@@ -75,6 +79,7 @@ pub(super) async fn explain(State(admin): State<Admin>, Query(question): Query<Q
             reason_code: denial.reason.code(),
             reason: denial.reason.title(),
             policy_failures: openziti::policy_failures(&denial.policies),
+            lock: denial.lock.as_deref(),
             valid_until: ends(denial.valid_until),
             ..asked
         },
@@ -86,7 +91,7 @@ fn ends(valid_until: Timestamp) -> Option<Timestamp> {
     (valid_until != Timestamp::MAX).then_some(valid_until)
 }
 
-fn find_identity<'a>(objects: &'a Objects, wanted: &str) -> Result<&'a Identity, Refusal> {
+pub(super) fn find_identity<'a>(objects: &'a Objects, wanted: &str) -> Result<&'a Identity, Refusal> {
     let by_id = objects.identities.get(wanted);
     let found = by_id.or_else(|| objects.identities.values().find(|identity| *identity.name == *wanted));
     found.map(AsRef::as_ref).ok_or_else(|| unknown("identity", wanted))

@@ -5,6 +5,7 @@ mod authentication;
 mod catalogue;
 mod diagnostics;
 mod explain;
+mod locks;
 mod objects;
 mod policy;
 mod providers;
@@ -131,6 +132,7 @@ fn native() -> Router<Admin> {
         .route("/audit", get(audit::list))
         .route("/reload", post(policy::reload))
         .route("/identities/{id}/posture/providers/{connection}", put(providers::write))
+        .merge(locks::router())
         .route("/openapi.json", get(version::describe))
 }
 

@@ -93,7 +93,9 @@ impl Client {
             let _ = self.enforcer.admit(connection).await;
             answer = self.enforcer.identify(&self.enforcer.published(), connection);
         }
-        answer.map_err(Refusal::nobody)
+        let device = answer.map_err(Refusal::nobody)?;
+        self.enforcer.not_locked(&device).map_err(Refusal::nobody)?;
+        Ok(device)
     }
 }
 

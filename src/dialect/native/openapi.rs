@@ -3,6 +3,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::lock::LockBody;
 use super::report::PostureReport;
 use crate::posture::provider::ProviderMember;
 
@@ -10,6 +11,7 @@ use crate::posture::provider::ProviderMember;
 pub fn document() -> String {
     let mut generator = SchemaSettings::openapi3().into_generator();
     let report = generator.subschema_for::<PostureReport>();
+    let lock = generator.subschema_for::<LockBody>();
     let schemas: Map<String, Value> = generator.take_definitions(true);
     let document = json!({
         "openapi": "3.0.3",
@@ -25,6 +27,8 @@ pub fn document() -> String {
             "/api/v1/policy": { "get": simple("The policy in force and how its last loads went", &["admin"]) },
             "/api/v1/explain": { "get": explain() },
             "/api/v1/audit": { "get": audit() },
+            "/api/v1/locks": { "get": simple("The locks on identities that hold now", &["admin"]) },
+            "/api/v1/identities/{id}/lock": locks(&json!(lock)),
             "/api/v1/reload": { "post": simple("Loads the policy files again", &["admin"]) },
         },
         "components": { "schemas": schemas, "securitySchemes": security_schemes() },
@@ -75,6 +79,26 @@ fn put_provider() -> Value {
             "404": { "description": "There is no such identity or connection" },
             "503": { "description": "The values could not be made durable; what was known before stays" },
         },
+    })
+}
+
+/// Reading, putting on and taking away the lock of one identity.
+fn locks(lock: &Value) -> Value {
+    let about = |summary: &str| {
+        let mut operation = simple(summary, &["admin"]);
+        if let Some(operation) = operation.as_object_mut() {
+            operation.insert("parameters".to_owned(), json!([parameter("id", "path", "The identity's id or name")]));
+        }
+        operation
+    };
+    let mut put = about("Locks an identity out, whatever it has open; durable and in force when the reply is sent");
+    if let Some(put) = put.as_object_mut() {
+        put.insert("requestBody".to_owned(), body(lock));
+    }
+    json!({
+        "get": about("The identity's lock"),
+        "put": put,
+        "delete": about("Takes the identity's lock away"),
     })
 }
 

@@ -1,6 +1,6 @@
 //! One refused request with what stood in its way, as the management API shows it (`openziti.md` 4.2).
 //!
-//! Members of our own: `requestId`, `reasonCode`, `reason`, `sourceAddress`; of a policy `otherChecks` and `missingChecks`; of a
+//! Members of our own: `requestId`, `reasonCode`, `reason`, `sourceAddress`, `lock`; of a policy `otherChecks` and `missingChecks`; of a
 //! check `reasonCode`, `observedAt` and `remediation`.
 
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::posture_check::{OperatingSystem, ProcessDetail, ProcessMultiDetail, TypeId, timeout_seconds};
 use crate::clock::Timestamp;
-use crate::decision::{FailedCheck, FailedPolicy, Failure};
+use crate::decision::{FailedCheck, FailedPolicy, Failure, Lock};
 use crate::posture::check::mfa::{MfaRule, MfaState};
 use crate::posture::check::process::Semantic;
 use crate::posture::check::{Observed, Predicate};
@@ -29,6 +29,8 @@ pub struct FailedServiceRequest<'a> {
     reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_address: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<&'a Lock>,
 }
 
 /// Shows a failure.
@@ -45,6 +47,7 @@ pub fn failed_service_request(failure: &Failure) -> FailedServiceRequest<'_> {
         reason_code: failure.reason.code(),
         reason: failure.reason.title(),
         source_address: failure.source_address.as_deref(),
+        lock: failure.lock.as_deref(),
     }
 }
 

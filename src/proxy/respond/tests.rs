@@ -76,6 +76,7 @@ fn posture_denial(service: Option<Arc<Service>>) -> Refusal {
             identity: Some("laptop".into()),
             service: Some("wiki".into()),
             policies: vec![policy("p1", &[&wrong, &unknown]), policy("p2", &[&wrong])],
+            lock: None,
             generation: 3,
             valid_until: Timestamp::MAX,
         }),
@@ -89,6 +90,7 @@ fn denial(reason: DenialReason, service: Option<Arc<Service>>) -> Refusal {
         identity: None,
         service: None,
         policies: Vec::new(),
+        lock: None,
         generation: 3,
         valid_until: Timestamp::MAX,
     };
@@ -118,6 +120,27 @@ fn field<'a>(reply: &'a Reply, name: &str) -> &'a str {
     let found: Vec<_> = reply.fields.iter().filter(|(known, _)| known == name).collect();
     assert_eq!(found.len(), 1, "{name} in {reply:?}");
     found[0].1.to_str().unwrap()
+}
+
+#[test]
+fn a_lock_tells_its_end_and_its_reason_as_far_as_allowed() {
+    let end = Timestamp::from_millis(1_800_000_000_000);
+    let lock = Lock { reason: "reported stolen".into(), locked_at: end, locked_by: "grace".into(), until: Some(end) };
+    let told = |disclosure, concealed| {
+        let Refusal::Denied { denial, service } = denial(DenialReason::IdentityLocked, service(disclosure, concealed))
+        else {
+            panic!("not a denial");
+        };
+        let denial = Denial { lock: Some(Arc::new(lock.clone())), ..Denial::clone(&denial) };
+        let (_, body) = json(&Refusal::Denied { denial: Arc::new(denial), service });
+        assert!(!body.to_string().contains("grace"), "{body}");
+        (body["reason"].clone(), body["lockedUntil"].clone(), body["lockReason"].clone())
+    };
+    let (code, end) = (Value::from("identity-locked"), Value::from(end.to_string()));
+    assert_eq!(told(Disclosure::Reason, false), (code.clone(), Value::Null, Value::Null));
+    assert_eq!(told(Disclosure::Checks, false), (code.clone(), end.clone(), Value::Null));
+    assert_eq!(told(Disclosure::Values, false), (code, end, "reported stolen".into()));
+    assert_eq!(told(Disclosure::Values, true), ("unknown-service".into(), Value::Null, Value::Null));
 }
 
 #[test]
@@ -290,6 +313,7 @@ fn a_grpc_message_is_plain_ascii() {
     let refusal = Refusal::Denied {
         denial: Arc::new(Denial {
             policies: vec![FailedPolicy { id: "p".into(), name: "p".into(), checks: vec![check] }],
+            lock: None,
             ..match posture_denial(None) {
                 Refusal::Denied { denial, .. } => Arc::unwrap_or_clone(denial),
                 other => panic!("{other:?}"),

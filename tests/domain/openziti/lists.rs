@@ -346,6 +346,7 @@ fn every_filterable_field_is_known_and_answered() {
         service: Some(FailedService { id: ServiceId::from("s"), name: "s".into() }),
         reason: DenialReason::NoPolicy,
         policies: vec![],
+        lock: None,
         source_address: None,
         generation: 1,
     };

@@ -83,6 +83,7 @@ fn failure(posture: &Posture) -> Failure {
         service: Some(FailedService { id: "svc".into(), name: "the service".into() }),
         reason: DenialReason::PostureFailed,
         policies: vec![FailedPolicy { id: "pol".into(), name: "the policy".into(), checks: failed }],
+        lock: None,
         source_address: Some("192.0.2.1".into()),
         generation: 7,
     }
@@ -113,6 +114,7 @@ fn a_failure_before_any_service_was_found() {
     let failure = Failure {
         service: None,
         policies: vec![],
+        lock: None,
         reason: DenialReason::UnknownService,
         source_address: None,
         ..failure(&Posture::default())

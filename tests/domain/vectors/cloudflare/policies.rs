@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use postern::clock::Timestamp;
-use postern::decision::decide;
+use postern::decision::{Asker, decide};
 use postern::dialect::cloudflare::{AccessRule, access_expression};
 use postern::id::{IdentityId, ServiceId};
 use postern::policy::compile::compile;
@@ -50,7 +50,7 @@ pub(super) fn judged(vector: &Value, now: Timestamp) -> Result<String, String> {
 
     let snapshot = compile(world.objects, 1).map_err(|errors| format!("{errors:?}"))?;
     let target = snapshot.find_service(&ServiceId::from("service")).ok_or("the service is lost")?;
-    Ok(match decide(&snapshot, &IdentityId::from("device"), target, &posture(now), now) {
+    Ok(match decide(&snapshot, &Asker::new(&IdentityId::from("device"), &posture(now)), target, now) {
         Ok(_) => "match".to_owned(),
         Err(denial) => format!("no_match ({})", denial.reason.code()),
     })

@@ -81,6 +81,7 @@ fn service(n: usize) -> Service {
         name: id.as_str().into(),
         matching: Match { hosts: vec![format!("service-{n}.bench.example")], path_prefix: "/".into() },
         upstreams: vec![],
+        configs: Vec::new(),
         transport: Transport {
             tls: None,
             protocol: UpstreamProtocol::Auto,

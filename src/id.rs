@@ -68,4 +68,6 @@ id_types! {
     CertificateId;
     /// The id of a connection to a posture provider.
     ConnectionId;
+    /// The id of a config of services.
+    ConfigId;
 }

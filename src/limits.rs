@@ -385,3 +385,8 @@ pub const API_FREE_GUESSES_PER_NAME: u32 = 20;
 pub const API_GUESSED_NAMES_MAX: usize = 4096;
 /// Source addresses remembered for a user name because it logged in from there; they are spared the name's lock-out.
 pub const API_FAMILIAR_SOURCES_MAX: usize = 16;
+
+/// Notes kept with a config on what of it is left out.
+pub const CONFIG_NOTES_MAX: usize = 32;
+/// Configs of one service.
+pub const CONFIGS_PER_SERVICE_MAX: usize = 32;

@@ -64,6 +64,7 @@ fn unfit(errors: &[CompileError]) -> Refusal {
         CompileProblem::DuplicateRoute { .. } => "match",
         CompileProblem::AllNotAlone(list) => list,
         CompileProblem::Expression(_) => "postureExpression",
+        CompileProblem::Config { .. } => "configs",
         CompileProblem::TooMany => "body",
     };
     Refusal::because(ErrorCode::CouldNotValidate, field, error.problem.to_string(), &error.name)

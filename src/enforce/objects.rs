@@ -10,11 +10,12 @@ use super::busy::busy;
 use super::enforcer::{Enforcer, Sources};
 use super::unreadable;
 use crate::dialect::cloudflare;
-use crate::id::{CertificateId, CheckId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId};
+use crate::id::{CertificateId, CheckId, ConfigId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId};
 use crate::policy::compile::{CompileError, compile};
 use crate::policy::device_list::DeviceList;
 use crate::policy::integration::Integration;
 use crate::policy::objects::{Identity, Objects, PostureCheck, Service, ServicePolicy};
+use crate::policy::service_config::ServiceConfig;
 use crate::policy::signing_certificate::SigningCertificate;
 use crate::policy::snapshot::Snapshot;
 use crate::secret::Sealed;
@@ -126,6 +127,8 @@ objects! {
     /// A connection to a posture provider.
     Integration(ConnectionId, Integration) = "posture integration", "integration/", integrations,
         |object: &Integration| object.id.clone();
+    /// A config of services.
+    Config(ConfigId, ServiceConfig) = "config", "config/", configs, |object: &ServiceConfig| object.id.clone();
 }
 
 /// Why a change was not made. Nothing of it is in force.
@@ -297,6 +300,7 @@ pub(super) fn merged(sources: &Sources) -> Objects {
     objects.lists.extend(sources.files.lists.clone());
     objects.signing_certificates.extend(sources.files.signing_certificates.clone());
     objects.integrations.extend(sources.files.integrations.clone());
+    objects.configs.extend(sources.files.configs.clone());
     for rule in objects.lists.values().filter_map(|list| cloudflare::implicit_rule(list)) {
         objects.checks.entry(rule.check.id.clone()).or_insert_with(|| Arc::new(rule));
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::posture::check::{Check, Predicate};
 
 use super::expression::InvalidExpression;
-use super::objects::{Identity, Objects, Origin, PolicyType, PostureCheck, ServicePolicy};
+pub use super::locate::Misfit;
+use super::locate::located;
+use super::objects::{Identity, Objects, Origin, PolicyType, PostureCheck, Service, ServicePolicy};
 use super::roles::{Role, Semantic};
 use super::routes::Routes;
 use super::snapshot::{
@@ -61,6 +63,14 @@ pub enum CompileProblem {
     /// The posture expression is not acceptable.
     #[error("its posture expression is refused: {0}")]
     Expression(#[source] InvalidExpression),
+    /// What its configs say cannot be done.
+    #[error("config `{config}` {misfit}")]
+    Config {
+        /// The config's name.
+        config: Arc<str>,
+        /// Why it cannot be done.
+        misfit: Misfit,
+    },
     /// More objects of a kind than positions can count.
     #[error("there are more objects than can be counted")]
     TooMany,
@@ -74,9 +84,11 @@ pub fn compile(objects: Objects, generation: u64) -> Result<Snapshot, Vec<Compil
     let mut compiler = Compiler::default();
     let identities = compiler.identities(&objects);
     let checks = compiler.checks(&objects);
-    let routes = compiler.routes(&objects);
+    compiler.configs(&objects);
+    let located = compiler.located(&objects);
+    let routes = compiler.routes(&objects, &located);
     let mut policies = compiler.policies(&objects);
-    let services = compiler.services(&objects, &mut policies);
+    let services = compiler.services(located, &mut policies);
     if !compiler.errors.is_empty() {
         return Err(compiler.errors);
     }
@@ -189,10 +201,39 @@ impl Compiler {
         checks
     }
 
-    fn routes(&mut self, objects: &Objects) -> Routes {
+    fn configs(&mut self, objects: &Objects) {
+        let mut names: HashMap<&str, &str> = HashMap::new();
+        for config in objects.configs.values() {
+            if let Some(holder) = names.insert(&config.name, config.id.as_str()) {
+                let problem = CompileProblem::DuplicateName(holder.into());
+                self.error("config", config.id.as_str(), &config.name, &config.meta.origin, problem);
+            }
+        }
+    }
+
+    /// The services with what their configs say, in the order of their ids. A config that is gone says nothing.
+    fn located(&mut self, objects: &Objects) -> Vec<Arc<Service>> {
+        let mut found = Vec::with_capacity(objects.services.len());
+        for service in objects.services.values() {
+            let configs: Vec<_> =
+                service.configs.iter().filter_map(|id| objects.configs.get(id)).map(|c| &**c).collect();
+            match located(service, &configs) {
+                None => found.push(Arc::clone(service)),
+                Some(Ok(located)) => found.push(Arc::new(located)),
+                Some(Err((config, misfit))) => {
+                    let problem = CompileProblem::Config { config, misfit };
+                    self.error("service", service.id.as_str(), &service.name, &service.meta.origin, problem);
+                    found.push(Arc::clone(service));
+                }
+            }
+        }
+        found
+    }
+
+    fn routes(&mut self, objects: &Objects, located: &[Arc<Service>]) -> Routes {
         let mut routes = Routes::default();
         let mut names: HashMap<&str, &str> = HashMap::new();
-        for (service, position) in objects.services.values().zip(0u32..) {
+        for (service, position) in located.iter().zip(0u32..) {
             if let Some(holder) = names.insert(&service.name, service.id.as_str()) {
                 let problem = CompileProblem::DuplicateName(holder.into());
                 self.error("service", service.id.as_str(), &service.name, &service.meta.origin, problem);
@@ -212,7 +253,7 @@ impl Compiler {
                 self.error("service", service.id.as_str(), &service.name, &service.meta.origin, problem);
             }
         }
-        for (service, position) in objects.services.values().zip(0u32..) {
+        for (service, position) in located.iter().zip(0u32..) {
             self.entities.services.insert(service.id.as_str().into(), position);
         }
         routes
@@ -310,18 +351,21 @@ impl Compiler {
         known.into_iter().map(|position| CheckSlot::Known(CheckIndex(position))).chain(dangling).collect()
     }
 
-    fn services(&self, objects: &Objects, policies: &mut [CompiledPolicy]) -> Services {
-        let carriers = carriers(objects.services.values().map(|service| service.role_attributes.as_slice()));
-        let dial = self.leading(PolicyType::Dial, policies, objects.services.len(), &carriers);
-        let bind = self.leading(PolicyType::Bind, policies, objects.services.len(), &carriers);
-        let compiled = objects.services.values().zip(dial.to_each).zip(bind.to_each).map(|((service, dial), bind)| {
-            CompiledService { object: Arc::clone(service), dial_policies: dial.into(), bind_policies: bind.into() }
-        });
-        Services {
-            compiled: compiled.collect(),
-            dial_policies_of_all: dial.to_all.into(),
-            bind_policies_of_all: bind.to_all.into(),
-        }
+    fn services(&self, services: Vec<Arc<Service>>, policies: &mut [CompiledPolicy]) -> Services {
+        let carriers = carriers(services.iter().map(|service| service.role_attributes.as_slice()));
+        let dial = self.leading(PolicyType::Dial, policies, services.len(), &carriers);
+        let bind = self.leading(PolicyType::Bind, policies, services.len(), &carriers);
+        let compiled: Vec<_> = services
+            .iter()
+            .zip(dial.to_each)
+            .zip(bind.to_each)
+            .map(|((service, dial), bind)| CompiledService {
+                object: Arc::clone(service),
+                dial_policies: dial.into(),
+                bind_policies: bind.into(),
+            })
+            .collect();
+        Services { compiled, dial_policies_of_all: dial.to_all.into(), bind_policies_of_all: bind.to_all.into() }
     }
 
     /// Which policies of a type lead to which service.

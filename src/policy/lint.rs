@@ -65,6 +65,17 @@ pub enum Suspicion {
     /// A service that no request is matched to.
     #[error("it has no hosts, so no request is matched to it")]
     NoHosts,
+    /// A service that refers to a config which is gone.
+    #[error("its config `{0}` does not exist and says nothing")]
+    MissingConfig(Arc<str>),
+    /// A config of a service says what a reverse proxy cannot do.
+    #[error("its config `{config}` says what is left out here: {said}")]
+    LeftOut {
+        /// The config's name.
+        config: Arc<str>,
+        /// What it says, and why that is left out.
+        said: Arc<str>,
+    },
     /// An identity without certificate names.
     #[error("it has no subjects, so no certificate is recognised as it")]
     NoSubjects,
@@ -121,6 +132,7 @@ pub fn lint(snapshot: &Snapshot) -> Vec<Finding> {
     let mut linter = Linter { snapshot, findings: Vec::new(), comparisons: 0, incomplete: false };
     linter.dangling();
     linter.unreachable();
+    linter.configs();
     linter.version_ranges();
     linter.checks_for_nobody();
     linter.checks_without_objects();
@@ -233,6 +245,25 @@ impl Linter<'_> {
                 Search::Nobody => self.find_in_policy(policy, Suspicion::Unreachable("identity")),
                 Search::Found(_) => {}
                 Search::GaveUp => self.incomplete = true,
+            }
+        }
+    }
+
+    /// What configs of services cannot give them.
+    fn configs(&mut self) {
+        let snapshot = self.snapshot;
+        for service in snapshot.objects().services.values() {
+            for id in &service.configs {
+                let origin = &service.meta.origin;
+                let Some(config) = snapshot.objects().configs.get(id) else {
+                    let suspicion = Suspicion::MissingConfig(id.as_str().into());
+                    self.find("service", service.id.as_str(), &service.name, origin, suspicion);
+                    continue;
+                };
+                for said in &config.left_out {
+                    let suspicion = Suspicion::LeftOut { config: Arc::clone(&config.name), said: Arc::clone(said) };
+                    self.find("service", service.id.as_str(), &service.name, origin, suspicion);
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
-use crate::id::{CertificateId, CheckId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId};
+use crate::id::{CertificateId, CheckId, ConfigId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId};
 use crate::posture::check::Check;
 
 use super::device_list::DeviceList;
@@ -15,6 +15,7 @@ use super::expression::Expression;
 use super::integration::Integration;
 use super::roles::{Role, Semantic};
 use super::service::{Disclosure, Match, Transport, Upstream};
+use super::service_config::ServiceConfig;
 use super::signing_certificate::SigningCertificate;
 use super::subject::Subject;
 
@@ -35,6 +36,8 @@ pub struct Objects {
     pub signing_certificates: BTreeMap<CertificateId, Arc<SigningCertificate>>,
     /// Connections to posture providers.
     pub integrations: BTreeMap<ConnectionId, Arc<Integration>>,
+    /// Configs that services refer to.
+    pub configs: BTreeMap<ConfigId, Arc<ServiceConfig>>,
 }
 
 /// What every object carries beside its own content.
@@ -102,6 +105,9 @@ pub struct Service {
     pub upstreams: Vec<Upstream>,
     /// How its upstreams are reached.
     pub transport: Transport,
+    /// Configs that say what it does not say itself: its hosts and its upstreams. At most one of each type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configs: Vec<ConfigId>,
     /// Role attributes, sorted, each once.
     pub role_attributes: Vec<Arc<str>>,
     /// Whether a refusal says 404, as if the service did not exist.

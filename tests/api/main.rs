@@ -7,6 +7,7 @@ mod audit;
 #[path = "../support/authority.rs"]
 #[expect(dead_code, reason = "shared with other tests, which use more of it")]
 mod authority;
+mod configs;
 mod diagnostics;
 mod durability;
 #[path = "../store/faulty.rs"]

@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 use crate::faulty::FaultyBackend;
 use crate::world::{ACCOUNT, ADMIN_TOKEN, Served, VIEWER_TOKEN, World, policy};
 
-struct Operator {
-    world: World,
+pub(crate) struct Operator {
+    pub(crate) world: World,
     api: Served,
     http: Client,
     token: &'static str,
 }
 
 impl Operator {
-    async fn new() -> Operator {
+    pub(crate) async fn new() -> Operator {
         Operator::over(Arc::new(MemoryBackend::new())).await
     }
 
-    async fn over(backend: Arc<dyn Backend>) -> Operator {
+    pub(crate) async fn over(backend: Arc<dyn Backend>) -> Operator {
         let world = World::over(backend);
         world.enforcer.restore().unwrap();
         world.enforcer.publish_files(policy()).unwrap();
@@ -31,19 +31,19 @@ impl Operator {
         Operator { world, api, http, token: ADMIN_TOKEN }
     }
 
-    async fn send(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let request = self.http.request(method.parse().unwrap(), self.api.url(path)).bearer_auth(self.token);
         let request = if body.is_null() { request } else { request.json(&body) };
         let reply = request.send().await.unwrap();
         (reply.status().as_u16(), reply.json().await.unwrap())
     }
 
-    async fn management(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn management(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         self.send(method, &format!("/edge/management/v1{path}"), body).await
     }
 
     /// Makes an object and tells its id.
-    async fn make(&self, collection: &str, body: Value) -> String {
+    pub(crate) async fn make(&self, collection: &str, body: Value) -> String {
         let (status, reply) = self.management("POST", collection, body).await;
         assert_eq!(status, 201, "{reply}");
         let id = reply["data"]["id"].as_str().unwrap().to_owned();
@@ -51,7 +51,7 @@ impl Operator {
         id
     }
 
-    async fn refused(&self, method: &str, path: &str, body: Value) -> (u16, String, String) {
+    pub(crate) async fn refused(&self, method: &str, path: &str, body: Value) -> (u16, String, String) {
         let generation = self.generation();
         let (status, reply) = self.management(method, path, body).await;
         assert_eq!(self.generation(), generation, "a refused change is nowhere in force");
@@ -64,7 +64,7 @@ impl Operator {
     }
 
     /// Whether the laptop may reach a service now.
-    async fn allowed(&self, service: &str) -> bool {
+    pub(crate) async fn allowed(&self, service: &str) -> bool {
         let (status, reply) =
             self.send("GET", &format!("/api/v1/explain?identity=laptop&service={service}"), Value::Null).await;
         assert_eq!(status, 200, "{reply}");
@@ -374,7 +374,7 @@ async fn services_that_cannot_be_are_refused_by_field() {
     for (member, value, field) in [
         ("name", json!("wiki"), "name"),
         ("encryptionRequired", Value::Null, "encryptionRequired"),
-        ("configs", json!(["an-id"]), "configs"),
+        ("configs", json!(["an-id"]), "configs[0]"),
         ("match", json!("files.example"), "match"),
         ("match", json!({"hosts": ["a.example", "https://files.example"]}), "match.hosts[1]"),
         ("match", json!({"hosts": ["a.example", "A.example"]}), "match.hosts[1]"),

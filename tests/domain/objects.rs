@@ -61,6 +61,7 @@ pub(crate) fn service(id: &str, name: &str, attributes: &[String]) -> Service {
         name: name.into(),
         matching: Match { hosts: vec![], path_prefix: "/".into() },
         upstreams: vec![],
+        configs: Vec::new(),
         transport: Transport {
             tls: None,
             protocol: UpstreamProtocol::Auto,

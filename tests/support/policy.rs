@@ -48,6 +48,7 @@ pub(crate) fn service(name: &str, host: &str, upstreams: &[String]) -> Service {
         name: name.into(),
         matching: Match { hosts: vec![host.to_owned()], path_prefix: "/".to_owned() },
         upstreams: upstreams.iter().map(|address| Upstream { address: address.clone(), weight: 1 }).collect(),
+        configs: Vec::new(),
         transport: transport(),
         role_attributes: Vec::new(),
         concealed: false,

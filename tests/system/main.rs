@@ -5,6 +5,7 @@
 mod admin;
 mod certificates;
 mod client;
+mod configs;
 mod crash;
 mod enrolment;
 #[cfg(target_os = "linux")]

@@ -3,6 +3,7 @@
 mod audit;
 mod authentication;
 mod catalogue;
+mod configs;
 mod diagnostics;
 mod explain;
 mod locks;
@@ -121,6 +122,7 @@ fn management() -> Router<Admin> {
         .route("/posture-checks", get(objects::posture_checks))
         .route("/posture-checks/{id}", get(objects::posture_check))
         .merge(catalogue::router())
+        .merge(configs::router())
         .merge(relations::router())
         .merge(writes::router())
 }

@@ -8,13 +8,14 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 
 use crate::dialect::openziti::{
-    self, Activity, ErrorCode, IdentityDetail, ListQuery, ListedPolicy, RoleNames, TypeId, filterable,
+    self, Activity, ErrorCode, IdentityDetail, ListQuery, ListedPolicy, RoleNames, ServiceDetail, ServiceInside,
+    TypeId, WantedConfigTypes, filterable,
 };
 use crate::enforce::busy;
 use crate::enforce::device::Known;
 use crate::id::IdentityId;
-use crate::policy::Objects;
 use crate::policy::objects::{Identity, PostureCheck, Service, ServicePolicy};
+use crate::policy::{Objects, Snapshot};
 
 use super::Admin;
 use crate::api::refusal::Refusal;
@@ -51,24 +52,43 @@ pub(super) async fn identity(State(admin): State<Admin>, Path(id): Path<String>)
 
 pub(super) async fn services(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
-    services_among(&query, published.snapshot().objects().services.values().map(Arc::as_ref))
+    let snapshot = published.snapshot();
+    services_among(snapshot, &query, snapshot.objects().services.values().map(Arc::as_ref))
 }
 
 /// A list of these services, in the order of their ids.
 pub(super) fn services_among<'a>(
+    snapshot: &'a Snapshot,
     query: &[(String, String)],
     among: impl Iterator<Item = &'a Service>,
 ) -> Result<Response, Refusal> {
     busy(|| {
-        let page = ListQuery::<Service>::read(query)?.page(among).map(openziti::service_with_upstreams);
+        let wanted = WantedConfigTypes::read(query)?;
+        let page = ListQuery::<Service>::read(query)?.page(among);
+        let page = page.map(|service| shown_inside(snapshot, service, &wanted));
         Ok(Json(openziti::list(page, filterable::SERVICES)).into_response())
     })
 }
 
-pub(super) async fn service(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
+/// A service as an operator wrote it, and what its configs come to.
+fn shown_inside<'a>(snapshot: &'a Snapshot, service: &'a Service, wanted: &'a WantedConfigTypes) -> ServiceDetail<'a> {
+    let objects = snapshot.objects();
+    let written = objects.services.get(&service.id).map_or(service, |written| written);
+    let in_force = snapshot.find_service(&service.id).and_then(|index| snapshot.service(index));
+    let in_force = in_force.map_or(service, |in_force| in_force);
+    let inside = ServiceInside { in_force, configs: &objects.configs, wanted };
+    openziti::service(written).with_inside(written, inside)
+}
+
+pub(super) async fn service(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    Query(query): Parameters,
+) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let service = published.snapshot().objects().services.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
-    Ok(Json(openziti::detail(openziti::service_with_upstreams(service))).into_response())
+    let wanted = WantedConfigTypes::read(&query)?;
+    Ok(Json(openziti::detail(shown_inside(published.snapshot(), service, &wanted))).into_response())
 }
 
 pub(super) async fn service_policies(

@@ -37,7 +37,8 @@ async fn identities_of_policy((State(admin), Path(id), Query(query)): Asked) -> 
 async fn services_of_policy((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let policy = policy(published.snapshot(), id)?;
-    services_among(&query, published.snapshot().services_of(&policy).into_iter())
+    let snapshot = published.snapshot();
+    services_among(snapshot, &query, snapshot.services_of(&policy).into_iter())
 }
 
 async fn checks_of_policy((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
@@ -55,8 +56,9 @@ async fn policies_of_identity((State(admin), Path(id), Query(query)): Asked) -> 
 
 async fn services_of_identity((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
-    let services = published.snapshot().services_for(identity(published.snapshot(), id)?);
-    services_among(&query, services.into_iter())
+    let snapshot = published.snapshot();
+    let services = snapshot.services_for(identity(snapshot, id)?);
+    services_among(snapshot, &query, services.into_iter())
 }
 
 async fn policies_of_service((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {

@@ -130,6 +130,7 @@ pub(super) fn read(
         matching: Match { hosts: hosts?, path_prefix: path_prefix.map_or_else(|| "/".to_owned(), |prefix| prefix.0) },
         upstreams,
         transport,
+        configs: Vec::new(),
         role_attributes,
         concealed: raw.concealed.or(defaults.concealed),
         disclosure: raw.disclosure.or(defaults.disclosure),

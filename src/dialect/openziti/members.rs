@@ -54,6 +54,19 @@ impl<'a> Members<'a> {
         self.object.get(name).or_else(|| folded().map(|(_, value)| value))
     }
 
+    /// Refuses members other than these.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), FieldError> {
+        match self.object.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            Some((name, value)) => Err(FieldError::new(self.field(name), "is not known", value)),
+            None => Ok(()),
+        }
+    }
+
+    /// A copy of all of them.
+    pub(super) fn to_map(&self) -> Map<String, Value> {
+        self.object.clone()
+    }
+
     /// Says that a member is missing.
     pub(super) fn missing(&self, name: &str) -> FieldError {
         FieldError::new(self.field(name), "is required", &Value::Null)

@@ -6,6 +6,11 @@
 
 mod api_session;
 mod auth_policy;
+mod config;
+mod config_body;
+mod config_data;
+mod config_type;
+mod duration;
 mod entity;
 mod envelope;
 mod error;
@@ -26,6 +31,7 @@ mod service;
 mod service_body;
 mod service_policy;
 mod service_policy_body;
+mod service_transport;
 mod summary;
 
 use std::sync::LazyLock;
@@ -37,6 +43,9 @@ use crate::policy::objects::{Meta, Origin};
 
 pub use api_session::{ApiSession, ApiSessionDetail, PasswordLogin, api_session, read_password_login};
 pub use auth_policy::{AuthPolicy, AuthPolicyDetail, auth_policy};
+pub use config::{ConfigDetail, WantedConfigTypes, config};
+pub use config_body::{create_config, patch_config, replace_config};
+pub use config_type::{ConfigType, ConfigTypeDetail, config_type};
 pub use envelope::{Created, Detail, Links, List, created, detail, empty, list};
 pub use error::{ApiError, ErrorCode, ErrorEnvelope, FieldError};
 pub use failed_request::{FailedServiceRequest, PolicyFailure, failed_service_request, policy_failures};
@@ -55,7 +64,7 @@ pub use posture_response::{
     PostureResponse, PromptedService, posture_response_envelope, read_posture_response, read_posture_responses,
 };
 pub use query::{Field, FieldType, ListQuery, Listed, ListedPolicy, Number, RoleAttribute, Scalar, Texts};
-pub use service::{ServiceDetail, service, service_with_upstreams};
+pub use service::{ServiceDetail, ServiceInside, service};
 pub use service_body::{create_service, patch_service, replace_service};
 pub use service_policy::{RoleNames, ServicePolicyDetail, service_policy};
 pub use service_policy_body::{create_service_policy, patch_service_policy, replace_service_policy};
@@ -103,6 +112,8 @@ pub mod filterable {
         "type",
         "updatedAt",
     ];
+    /// Of configs.
+    pub const CONFIGS: &[&str] = &["createdAt", "id", "isSystem", "name", "tags", "type", "updatedAt"];
     /// Of role attributes, which are their own ids.
     pub const ROLE_ATTRIBUTES: &[&str] = &["id"];
     /// Of what nobody made: types and policies that are always there.

@@ -1,14 +1,19 @@
 //! Services, shown.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::config::WantedConfigTypes;
 use super::envelope::{Entity, Links};
 use super::posture_query::PostureQueries;
+use super::service_transport::TransportShown;
+use crate::id::ConfigId;
 use crate::policy::objects::{PolicyType, Service};
 use crate::policy::service::{Disclosure, Match, Upstream};
+use crate::policy::service_config::ServiceConfig;
 
 /// A service as lists and details show it.
 #[derive(Clone, Debug, Serialize)]
@@ -21,7 +26,7 @@ pub struct ServiceDetail<'a> {
     permissions: Vec<PolicyType>,
     posture_queries: Vec<PostureQueries<'a>>,
     config: Map<String, Value>,
-    configs: [&'static str; 0],
+    configs: &'a [ConfigId],
     encryption_required: bool,
     max_idle_time_millis: u64,
     terminator_strategy: &'static str,
@@ -30,38 +35,81 @@ pub struct ServiceDetail<'a> {
     matching: &'a Match,
     concealed: bool,
     disclosure: Disclosure,
-    /// Where it is served from; shown to operators only.
+    /// Where it is served from, and what its configs come to; shown to operators only.
+    #[serde(flatten)]
+    inside: Option<Inside<'a>>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Inside<'a> {
+    upstreams: &'a [Upstream],
+    upstream: TransportShown<'a>,
+    /// What is in force where its configs say it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    upstreams: Option<&'a [Upstream]>,
+    effective: Option<Effective<'a>>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Effective<'a> {
+    #[serde(rename = "match")]
+    matching: &'a Match,
+    upstreams: &'a [Upstream],
+    upstream: TransportShown<'a>,
+}
+
+/// What an operator sees of a service beside itself.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceInside<'a> {
+    /// The service as it is in force, with what its configs say.
+    pub in_force: &'a Service,
+    /// All configs.
+    pub configs: &'a BTreeMap<ConfigId, Arc<ServiceConfig>>,
+    /// Whose data is to be shown.
+    pub wanted: &'a WantedConfigTypes,
 }
 
 /// Shows a service to somebody who asks for no access to it.
 pub fn service(service: &Service) -> ServiceDetail<'_> {
     let id = service.id.as_str();
     ServiceDetail {
-        entity: Entity::new(id, &service.meta, Links::own("services", id)),
+        entity: Entity::new(id, &service.meta, Links::own("services", id).and("services", id, "configs")),
         name: &service.name,
         role_attributes: &service.role_attributes,
         permissions: Vec::new(),
         posture_queries: Vec::new(),
         config: Map::new(),
-        configs: [],
+        configs: &service.configs,
         encryption_required: false,
         max_idle_time_millis: 0,
         terminator_strategy: "smartrouting",
         matching: &service.matching,
         concealed: service.concealed,
         disclosure: service.disclosure,
-        upstreams: None,
+        inside: None,
     }
 }
 
-/// Shows a service to an operator.
-pub fn service_with_upstreams(service: &Service) -> ServiceDetail<'_> {
-    ServiceDetail { upstreams: Some(&service.upstreams), ..self::service(service) }
-}
-
 impl<'a> ServiceDetail<'a> {
+    /// The same service as an operator sees it.
+    #[must_use]
+    pub fn with_inside(mut self, service: &'a Service, inside: ServiceInside<'a>) -> Self {
+        let configs = service.configs.iter().filter_map(|id| inside.configs.get(id));
+        self.config = inside.wanted.of(configs.map(|config| &**config));
+        let in_force = inside.in_force;
+        self.inside = Some(Inside {
+            upstreams: &service.upstreams,
+            upstream: TransportShown::of(&service.transport),
+            effective: (!service.configs.is_empty()).then(|| Effective {
+                matching: &in_force.matching,
+                upstreams: &in_force.upstreams,
+                upstream: TransportShown::of(&in_force.transport),
+            }),
+        });
+        self
+    }
+
     /// The same service as one identity sees it: what it may do with it, and what each policy asks.
     #[must_use]
     pub fn seen_by(mut self, permissions: Vec<PolicyType>, queries: Vec<PostureQueries<'a>>) -> Self {

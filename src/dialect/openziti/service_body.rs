@@ -1,13 +1,16 @@
 //! Bodies that create, replace and change services.
 //!
-//! How requests are matched and where they go are additions of ours: `match`, `upstreams`, `concealed` and `disclosure`.
+//! How requests are matched and where they go is said by `configs`, or by additions of ours, which go before them: `match`,
+//! `upstreams`, `upstream`, `concealed` and `disclosure`.
 
 use serde_json::Value;
 
 use super::entity::{name, role_attributes, tags};
 use super::error::{ApiError, FieldError};
 use super::members::{Members, json};
+use super::service_transport;
 use crate::clock::Timestamp;
+use crate::id::ConfigId;
 use crate::limits;
 use crate::policy::address;
 use crate::policy::objects::{Meta, Service};
@@ -22,7 +25,7 @@ pub fn create_service(body: &[u8], blank: Service) -> Result<Service, ApiError> 
 /// names it, for OpenZiti's clients cannot repeat it.
 pub fn replace_service(body: &[u8], known: &Service, now: Timestamp) -> Result<Service, ApiError> {
     let meta = Meta { updated_at: now, tags: serde_json::Map::new(), ..known.meta.clone() };
-    read(body, Service { role_attributes: Vec::new(), meta, ..known.clone() }, Write::Replace)
+    read(body, Service { role_attributes: Vec::new(), configs: Vec::new(), meta, ..known.clone() }, Write::Replace)
 }
 
 /// Reads the body of a PATCH: only what it names changes.
@@ -48,8 +51,8 @@ fn read(body: &[u8], mut service: Service, write: Write) -> Result<Service, ApiE
     if members.flag("encryptionRequired")?.is_none() && write == Write::Create {
         return Err(members.missing("encryptionRequired").into());
     }
-    if members.texts("configs")?.is_some_and(|configs| !configs.is_empty()) {
-        return Err(members.wrong("configs", "are not kept: say it in `match` and `upstreams`").into());
+    if members.names("configs") {
+        service.configs = configs(&members)?;
     }
     if members.names("roleAttributes") {
         service.role_attributes = role_attributes(&members)?;
@@ -63,6 +66,9 @@ fn read(body: &[u8], mut service: Service, write: Write) -> Result<Service, ApiE
     if members.names("upstreams") {
         service.upstreams = upstreams(&members)?;
     }
+    if let Some(upstream) = members.object("upstream")? {
+        service.transport = service_transport::read(&upstream, service.transport)?;
+    }
     if let Some(concealed) = members.flag("concealed")? {
         service.concealed = concealed;
     }
@@ -75,6 +81,21 @@ fn read(body: &[u8], mut service: Service, write: Write) -> Result<Service, ApiE
         };
     }
     Ok(service)
+}
+
+/// The ids of configs, each once; none when they are left out.
+fn configs(members: &Members<'_>) -> Result<Vec<ConfigId>, FieldError> {
+    let mut configs: Vec<ConfigId> = Vec::new();
+    for (index, id) in members.texts("configs")?.unwrap_or_default().into_iter().enumerate() {
+        if configs.len() >= limits::CONFIGS_PER_SERVICE_MAX {
+            return Err(members.wrong("configs", format!("has more than {} entries", limits::CONFIGS_PER_SERVICE_MAX)));
+        }
+        if configs.iter().any(|known| known.as_str() == id) {
+            return Err(FieldError::new(members.item("configs", index), "is listed twice", &Value::from(id)));
+        }
+        configs.push(ConfigId::new(id));
+    }
+    Ok(configs)
 }
 
 /// The hosts and the path; `null` matches nothing.

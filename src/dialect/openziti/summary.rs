@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::auth_policy::AuthPolicy;
+use super::config_type::ConfigType;
 use super::identity_type::IdentityType;
 use super::posture_check_type::PostureCheckType;
 use crate::policy::Objects;
@@ -12,6 +13,8 @@ use crate::policy::Objects;
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     auth_policies: usize,
+    config_types: usize,
+    configs: usize,
     identities: usize,
     identity_types: usize,
     posture_check_types: usize,
@@ -24,6 +27,8 @@ pub struct Summary {
 pub fn summary(objects: &Objects, posture_checks: usize) -> Summary {
     Summary {
         auth_policies: AuthPolicy::ALL.len(),
+        config_types: ConfigType::ALL.len(),
+        configs: objects.configs.len(),
         identities: objects.identities.len(),
         identity_types: IdentityType::ALL.len(),
         posture_check_types: PostureCheckType::ALL.len(),

@@ -21,6 +21,7 @@ fn service(disclosure: Disclosure, concealed: bool) -> Option<Arc<Service>> {
         name: "Wiki".into(),
         matching: Match { hosts: vec!["wiki.example".to_owned()], path_prefix: "/".to_owned() },
         upstreams: Vec::new(),
+        configs: Vec::new(),
         transport: Transport {
             tls: None,
             protocol: UpstreamProtocol::Auto,

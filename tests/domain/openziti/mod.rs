@@ -1,6 +1,7 @@
 //! OpenZiti's language: what is read, what is shown, and that nothing is lost between the two.
 
 mod checks;
+mod configs;
 mod lists;
 mod responses;
 mod shown;

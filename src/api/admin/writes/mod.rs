@@ -1,6 +1,7 @@
 //! What OpenZiti's clients create, replace, change and delete. One kind of object differs from the next in how its bodies are read
 //! and in what must be so before it may go; the rest is the same for all.
 
+mod configs;
 mod identities;
 mod posture_checks;
 mod service_policies;
@@ -13,6 +14,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use http::StatusCode;
 
+use self::configs::Configs;
 use self::identities::Identities;
 use self::posture_checks::PostureChecks;
 use self::service_policies::ServicePolicies;
@@ -36,6 +38,8 @@ pub(super) fn router() -> Router<Admin> {
         .route(&format!("{}/{{id}}", Identities::COLLECTION), entity::<Identities>())
         .route("/identities/{id}/disable", post(identities::disable))
         .route("/identities/{id}/enable", post(identities::enable))
+        .route(Configs::COLLECTION, collection::<Configs>())
+        .route(&format!("{}/{{id}}", Configs::COLLECTION), entity::<Configs>())
         .route(PostureChecks::COLLECTION, collection::<PostureChecks>())
         .route(&format!("{}/{{id}}", PostureChecks::COLLECTION), entity::<PostureChecks>())
         .route(Services::COLLECTION, collection::<Services>())

@@ -38,6 +38,7 @@ fn blank(id: String, scene: &Scene<'_>) -> Service {
             idle_timeout: defaults.idle_timeout,
             retries: defaults.retries,
         },
+        configs: Vec::new(),
         role_attributes: Vec::new(),
         concealed: defaults.concealed,
         disclosure: defaults.disclosure,
@@ -45,11 +46,23 @@ fn blank(id: String, scene: &Scene<'_>) -> Service {
     }
 }
 
+/// A new or changed service, all of whose configs exist.
+fn with_configs(service: Service, scene: &Scene<'_>) -> Result<Object, Refusal> {
+    let known = &scene.objects().configs;
+    match service.configs.iter().enumerate().find(|(_, id)| !known.contains_key(*id)) {
+        None => Ok(Object::Service(Arc::new(service))),
+        Some((index, id)) => {
+            let field = format!("configs[{index}]");
+            Err(Refusal::because(ErrorCode::CouldNotValidate, &field, "is the id of no config", id.as_str()))
+        }
+    }
+}
+
 impl Kind for Services {
     const COLLECTION: &'static str = "/services";
 
     fn create(body: &[u8], id: String, scene: &Scene<'_>) -> Result<Object, Refusal> {
-        Ok(Object::Service(Arc::new(openziti::create_service(body, blank(id, scene))?)))
+        with_configs(openziti::create_service(body, blank(id, scene))?, scene)
     }
 
     fn edit(body: &[u8], id: &str, edit: Edit, scene: &Scene<'_>) -> Result<Object, Refusal> {
@@ -58,7 +71,7 @@ impl Kind for Services {
             Edit::Replace => openziti::replace_service(body, known, scene.now)?,
             Edit::Patch => openziti::patch_service(body, known, scene.now)?,
         };
-        Ok(Object::Service(Arc::new(read)))
+        with_configs(read, scene)
     }
 
     /// Policies that name it lead nowhere by that name then.

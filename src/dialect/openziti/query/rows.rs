@@ -1,6 +1,7 @@
 //! The fields of each kind of list. What the objects here do not have, but OpenZiti's have, shows the one value it can have.
 
 use super::super::auth_policy::AuthPolicy;
+use super::super::config_type::ConfigType;
 use super::super::identity_type::IdentityType;
 use super::super::posture_check::TypeId;
 use super::super::posture_check_type::PostureCheckType;
@@ -10,6 +11,7 @@ use super::field::{Field, FieldType, Listed, Scalar, Texts};
 use crate::decision::Failure;
 use crate::policy::objects::{Identity, Meta, PolicyType, PostureCheck, Service, ServicePolicy};
 use crate::policy::roles::Semantic;
+use crate::policy::service_config::ServiceConfig;
 use crate::posture::check::Predicate;
 use crate::posture::check::mfa::MfaRule;
 
@@ -61,6 +63,27 @@ impl Listed for Service {
             "roleAttributes" => Field::Set(Texts::Shared(&self.role_attributes)),
             "encryptionRequired" => Field::One(Scalar::Flag(false)),
             "terminatorStrategy" => Field::text("smartrouting"),
+            _ => of_meta(&self.meta, name),
+        }
+    }
+}
+
+impl Listed for ServiceConfig {
+    const FIELDS: &'static [(&'static str, FieldType)] = &[
+        ("createdAt", FieldType::Instant),
+        ("id", FieldType::Text),
+        ("isSystem", FieldType::Flag),
+        ("name", FieldType::Text),
+        ("tags", FieldType::Tags),
+        ("type", FieldType::Text),
+        ("updatedAt", FieldType::Instant),
+    ];
+
+    fn field(&self, name: &str) -> Field<'_> {
+        match name {
+            "id" => Field::text(self.id.as_str()),
+            "name" => Field::text(&self.name),
+            "type" => Field::text(&self.type_id),
             _ => of_meta(&self.meta, name),
         }
     }
@@ -177,6 +200,7 @@ macro_rules! listed_by_name {
 }
 
 listed_by_name! {
+    ConfigType: |kind: &ConfigType| kind.id(), |kind: &ConfigType| kind.name();
     PostureCheckType: PostureCheckType::id, PostureCheckType::name;
     AuthPolicy: |_| AuthPolicy::ID, |_| AuthPolicy::NAME;
     IdentityType: |_| IdentityType::ID, |_| IdentityType::ID;

@@ -151,7 +151,25 @@ pub const REFUSAL_CHECKS_MAX: usize = 64;
 pub const GRPC_MESSAGE_BYTES_MAX: usize = 1024;
 /// Client connections one gateway listener keeps open; more wait in the system's queue.
 pub const GATEWAY_CONNECTIONS_MAX: usize = 65_536;
-/// Longest wait for a client to finish its TLS handshake.
+/// Most client connections that can be configured.
+pub const GATEWAY_CONNECTIONS_CEILING: usize = 1_000_000;
+/// Client connections of one address, or of one /64 network with IPv6: an office behind one address has room.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 4096;
+/// Client connections of one identity.
+pub const CONNECTIONS_PER_IDENTITY_MAX: usize = 512;
+/// TLS handshakes under way at once; more wait their turn.
+pub const HANDSHAKES_MAX: usize = 1024;
+/// Longest PROXY header of version 2 after its first 16 bytes, extensions included, in bytes.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+/// Longest wait for the first request of a client connection.
+pub const CLIENT_HEAD_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Longest wait for the next bytes of a request's body.
+pub const CLIENT_BODY_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Requests the client of one HTTP/2 connection may give up within [`CLIENT_RESETS_WINDOW`] before the connection is closed.
+pub const CLIENT_RESETS_MAX: usize = 200;
+/// The time in which requests that were given up are counted together.
+pub const CLIENT_RESETS_WINDOW: Duration = Duration::from_secs(10);
+/// Longest wait for a client to finish its TLS handshake, its turn and its PROXY header included.
 pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long a listener pauses after an accept failed, so that a shortage does not turn into a busy loop.
 pub const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(50);

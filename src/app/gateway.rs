@@ -54,6 +54,7 @@ impl Gateway {
         let front = Listener::bind(wanted, postern.tls_settings()?, app)
             .await
             .map_err(|source| StartError::BindGateway { address: wanted, source })?
+            .bounded(&postern.settings().front_door)
             .counted("gateway", postern.enforcer().metrics().clone());
 
         let beside = sides.addresses();

@@ -27,7 +27,7 @@ pub use network::Network;
 pub use places::Places;
 pub use settings::{
     Admin, AdminCertificate, AdminRole, AdminSession, AdminToken, AdminUser, AutoEnroll, Cloudflare, Data, ExpiredCrl,
-    Forwarded, HashingError, Identification, Limits, Listeners, Log, LogFormat, NameFrom, PasswordHash,
+    Forwarded, FrontDoor, HashingError, Identification, Limits, Listeners, Log, LogFormat, NameFrom, PasswordHash,
     PasswordHashError, PlainListener, Proxy, RequestIds, ServerCertificate, ServiceDefaults, Settings, Store, Tls,
     TlsListener, TokenDigest, Workers,
 };

@@ -5,7 +5,7 @@
 //! leaves the rest (TLS, HTTP) to Pingora.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use pingora::apps::ServerApp;
 use pingora::listeners::tls::{Acceptor, TlsSettings};
 use pingora::protocols::l4::stream::Stream;
+use pingora::protocols::tls::TlsStream as Encrypted;
 use pingora::protocols::{GetSocketDigest, SocketDigest};
 use pingora::server::ShutdownWatch;
 use tokio::net::{TcpListener, TcpStream};
@@ -20,8 +21,14 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::limits::{ACCEPT_RETRY_PAUSE, GATEWAY_CONNECTIONS_MAX, HANDSHAKE_WAIT_MAX};
+use super::proxy_header::{self, HeaderError};
+use super::tally::{Place, Tally};
+use crate::config::FrontDoor;
+use crate::limits::ACCEPT_RETRY_PAUSE;
 use crate::telemetry::Metrics;
+
+/// A connection after its handshake.
+type TlsStream = Encrypted<Stream>;
 
 /// A bound socket with the application it will serve.
 pub struct Listener<A> {
@@ -36,6 +43,9 @@ pub struct Listener<A> {
 struct Door {
     acceptor: Arc<Acceptor>,
     counted: Option<(&'static str, Metrics)>,
+    bounds: Arc<FrontDoor>,
+    handshakes: Arc<Semaphore>,
+    addresses: Arc<Tally<IpAddr>>,
 }
 
 impl<A> Listener<A>
@@ -47,8 +57,16 @@ where
     pub async fn bind(address: SocketAddr, tls: TlsSettings, app: A) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        let door = Door { acceptor: Arc::new(tls.build()), counted: None };
+        let door = Door::new(tls, FrontDoor::default());
         Ok(Listener { socket, address, door, app: Arc::new(app) })
+    }
+
+    /// The same listener with other bounds.
+    #[must_use]
+    pub fn bounded(mut self, bounds: &FrontDoor) -> Self {
+        self.door.handshakes = Arc::new(Semaphore::new(bounds.handshakes));
+        self.door.bounds = Arc::new(bounds.clone());
+        self
     }
 
     /// The same listener, counting under `name` the handshakes that end before a certificate can be judged. All others are
@@ -68,7 +86,7 @@ where
     pub async fn serve(self, mut shutdown: ShutdownWatch, grace: Duration) {
         let Listener { socket, door, app, .. } = self;
         let mut connections = JoinSet::new();
-        let room = Arc::new(Semaphore::new(GATEWAY_CONNECTIONS_MAX));
+        let room = Arc::new(Semaphore::new(door.bounds.connections));
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -77,10 +95,10 @@ where
                 accepted = accept(&socket, &room) => accepted,
             };
             match accepted {
-                Ok((stream, place)) => {
+                Ok((stream, peer, place)) => {
                     let (door, app, shutdown) = (door.clone(), Arc::clone(&app), shutdown.clone());
                     connections.spawn(async move {
-                        connection(stream, &door, &app, &shutdown).await;
+                        connection(stream, peer, &door, &app, &shutdown).await;
                         drop(place);
                     });
                 }
@@ -100,13 +118,32 @@ where
     }
 }
 
-async fn accept(socket: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(Stream, impl Send + 'static)> {
+async fn accept(
+    socket: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, impl Send + 'static)> {
     let place = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = socket.accept().await?;
-    Ok((described(stream, peer)?, place))
+    Ok((stream, peer, place))
 }
 
-/// The socket as Pingora wants it, with the peer's address beside it.
+/// One connection from its first byte to its end.
+async fn connection<A>(stream: TcpStream, peer: SocketAddr, door: &Door, app: &Arc<A>, shutdown: &ShutdownWatch)
+where
+    A: ServerApp + Send + Sync + 'static,
+{
+    let Ok(entered) = timeout(door.bounds.handshake_time, door.enter(stream, peer)).await else {
+        door.count(Some("timed-out"));
+        return tracing::info!(%peer, "handshake not finished in time");
+    };
+    let Some((stream, _place)) = entered else { return };
+    let mut next: Option<pingora::protocols::Stream> = Some(Box::new(stream));
+    while let Some(stream) = next {
+        next = app.process_new(stream, shutdown).await;
+    }
+}
+
+/// The socket as Pingora wants it, with the address of whoever is at the other end beside it.
 fn described(stream: TcpStream, peer: SocketAddr) -> io::Result<Stream> {
     stream.set_nodelay(true)?;
     let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
@@ -117,31 +154,67 @@ fn described(stream: TcpStream, peer: SocketAddr) -> io::Result<Stream> {
     Ok(stream)
 }
 
-/// One connection from its handshake to its end.
-async fn connection<A>(stream: Stream, door: &Door, app: &Arc<A>, shutdown: &ShutdownWatch)
-where
-    A: ServerApp + Send + Sync + 'static,
-{
-    let peer = stream.get_socket_digest().and_then(|digest| digest.peer_addr().cloned());
-    let peer = peer.as_ref().map(tracing::field::debug);
-    let stream = match timeout(HANDSHAKE_WAIT_MAX, door.acceptor.tls_handshake(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            door.count(result_of(&error));
-            return tracing::info!(peer, %error, "handshake failed");
-        }
-        Err(_) => {
-            door.count(Some("timed-out"));
-            return tracing::info!(peer, "handshake not finished in time");
-        }
-    };
-    let mut next: Option<pingora::protocols::Stream> = Some(Box::new(stream));
-    while let Some(stream) = next {
-        next = app.process_new(stream, shutdown).await;
+/// Whom connections are counted for. A household with IPv6 has a whole network, and may use every address of it.
+fn source(address: IpAddr) -> IpAddr {
+    const INTERFACE: u128 = u64::MAX as u128;
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !INTERFACE).into()),
+        v4 => v4,
     }
 }
 
 impl Door {
+    fn new(tls: TlsSettings, bounds: FrontDoor) -> Self {
+        Door {
+            acceptor: Arc::new(tls.build()),
+            counted: None,
+            handshakes: Arc::new(Semaphore::new(bounds.handshakes)),
+            bounds: Arc::new(bounds),
+            addresses: Tally::new(),
+        }
+    }
+
+    /// Takes a connection as far as the application; `None` when it does not get there, which is told.
+    async fn enter(&self, mut stream: TcpStream, peer: SocketAddr) -> Option<(TlsStream, Place<IpAddr>)> {
+        let client = match self.client(&mut stream, peer).await {
+            Ok(client) => client,
+            Err(error) => return self.refuse("proxy-header-invalid", peer, &error),
+        };
+        let Some(place) = self.addresses.enter(&source(client.ip()), self.bounds.connections_per_address) else {
+            return self.refuse("too-many-connections-from-address", client, &"the address has too many");
+        };
+        let turn = self.handshakes.acquire().await.ok()?;
+        let described = described(stream, client)
+            .map_err(|error| tracing::info!(peer = %client, %error, "connection lost"))
+            .ok()?;
+        let shaken = self.acceptor.tls_handshake(described).await;
+        drop(turn);
+        match shaken {
+            Ok(stream) => Some((stream, place)),
+            Err(error) => {
+                self.count(result_of(&error));
+                tracing::info!(peer = %client, %error, "handshake failed");
+                None
+            }
+        }
+    }
+
+    /// Who is at the other end: the peer, or whom a trusted balancer speaks for.
+    async fn client(&self, stream: &mut TcpStream, peer: SocketAddr) -> Result<SocketAddr, HeaderError> {
+        if !self.bounds.proxy_protocol.iter().any(|network| network.contains(peer.ip())) {
+            return Ok(peer);
+        }
+        Ok(proxy_header::read(stream).await?.unwrap_or(peer))
+    }
+
+    fn refuse<T>(&self, reason: &'static str, peer: SocketAddr, why: &dyn std::fmt::Display) -> Option<T> {
+        if let Some((_, metrics)) = &self.counted {
+            metrics.connection_refused(reason);
+        }
+        tracing::warn!(reason, %peer, %why, "connection refused");
+        None
+    }
+
     fn count(&self, result: Option<&'static str>) {
         if let (Some((name, metrics)), Some(result)) = (&self.counted, result) {
             metrics.handshake(name, result);

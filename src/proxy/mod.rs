@@ -63,11 +63,13 @@ pub mod hygiene;
 mod judged;
 mod listener;
 mod page;
+mod proxy_header;
 pub mod refusal;
 mod request_id;
 pub mod respond;
 mod router;
 mod standing;
+mod tally;
 mod upstream;
 
 pub use enforced::{Admitted, Enforced, GatedProxy, RequestContext};

@@ -4,6 +4,7 @@
 
 mod admission;
 mod foreign;
+mod front_door;
 mod hygiene;
 mod identity_headers;
 mod listener;

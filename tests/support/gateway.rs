@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pingora_proxy::HttpProxy;
 use postern::clock::ManualClock;
+use postern::config::FrontDoor;
 use postern::enforce::Enforcer;
 use postern::policy::subject::SubjectKind;
 use postern::proxy::{
@@ -45,6 +46,7 @@ pub(crate) struct GatewayBuilder {
     options: GateOptions,
     grace: Duration,
     certificate_required: bool,
+    bounds: FrontDoor,
 }
 
 impl GatewayBuilder {
@@ -55,6 +57,11 @@ impl GatewayBuilder {
 
     pub(crate) fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    pub(crate) fn bounds(mut self, bounds: FrontDoor) -> Self {
+        self.bounds = bounds;
         self
     }
 
@@ -98,6 +105,7 @@ impl GatewayBuilder {
         let mut app = gate.protect(proxy, &UpstreamRouter::configuration());
         shape(&mut app);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), tls, app).await.unwrap();
+        let listener = listener.bounded(&self.bounds).counted("gateway", enforcer.metrics().clone());
         let address = listener.address();
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(listener.serve(stopped, self.grace));
@@ -124,6 +132,7 @@ impl Gateway {
             options: GateOptions::default(),
             grace: Duration::from_secs(20),
             certificate_required: true,
+            bounds: FrontDoor::default(),
         }
     }
 

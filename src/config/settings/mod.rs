@@ -17,6 +17,7 @@ mod admin;
 mod bounds;
 mod cloudflare;
 mod data;
+mod front_door;
 mod identity;
 mod listeners;
 mod log;
@@ -30,6 +31,7 @@ pub use admin::{Admin, AdminCertificate, AdminRole, AdminToken, TokenDigest};
 pub use bounds::Limits;
 pub use cloudflare::Cloudflare;
 pub use data::{Data, Store};
+pub use front_door::FrontDoor;
 pub use identity::{AutoEnroll, Identification, NameFrom};
 pub use listeners::{Listeners, PlainListener, TlsListener};
 pub use log::{Log, LogFormat};
@@ -47,6 +49,8 @@ pub(super) use proxy::{RawTimeouts, positive};
 pub struct Settings {
     /// Where the gateway listens.
     pub listeners: Listeners,
+    /// What makes the gateway's listener safe to be reached by strangers.
+    pub front_door: FrontDoor,
     /// Certificates and whom they trust.
     pub tls: Tls,
     /// How a certificate becomes an identity.
@@ -80,6 +84,8 @@ pub struct Settings {
 pub(super) struct RawSettings {
     /// Where the gateway listens.
     listeners: Field<listeners::RawListeners>,
+    /// Bounds of the gateway's listener: how much a stranger, an address or an identity may take.
+    front_door: Field<front_door::RawFrontDoor>,
     /// Certificates the gateway shows and certificates it trusts.
     tls: Field<tls::RawTls>,
     /// How a client's certificate becomes an identity.
@@ -131,6 +137,7 @@ impl RawSettings {
         let grace = self.shutdown.or_default().grace.value();
         Some(Settings {
             policy_directory: resolve(folder, self.policy.or_default().directory, "policy"),
+            front_door: self.front_door.or_default().check(session),
             data: self.data.or_default().check(folder),
             cloudflare: self.cloudflare.or_default().check(folder),
             proxy: self.proxy.or_default().check(session),

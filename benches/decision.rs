@@ -40,6 +40,10 @@ impl Credential for Trusted {
     fn describe(&self) -> &str {
         "bench"
     }
+    fn verify(&self, _: &[u8], _: &[u8]) -> Result<(), postern::enforce::SignatureRefused> {
+        Err(postern::enforce::SignatureRefused::UnsupportedKey)
+    }
+
     fn enrollment(&self) -> Option<Enrollment> {
         None
     }

@@ -58,6 +58,7 @@ pub(crate) fn objects(identities: usize, services: usize, policies: usize) -> Ob
             predicate,
             applies_to: None,
             max_age: None,
+            evidence: postern::posture::Evidence::Any,
             remediation: None,
         };
         let check = PostureCheck {
@@ -169,7 +170,13 @@ fn posture(version: &str) -> Posture {
         Fact { value, observed_at: NOW, source: Source::Device, asked_by: None }
     }
     let process = |path: &str| {
-        fact(Process { path: path.into(), running: true, hash: "ab".repeat(32), signer_fingerprints: vec![] })
+        fact(Process {
+            path: path.into(),
+            running: true,
+            hash: "ab".repeat(32),
+            more_hashes: vec![],
+            signer_fingerprints: vec![],
+        })
     };
     Posture {
         os: Some(fact(Os { name: "Linux".into(), version: version.into(), build: None, ..Os::default() })),
@@ -194,6 +201,7 @@ pub(crate) fn report() -> Report {
             path: format!("/usr/bin/process-{n}"),
             running: true,
             hash: "ab".repeat(32),
+            more_hashes: vec![],
             signer_fingerprints: vec![],
         }))
     };

@@ -12,6 +12,18 @@ pub const PROCESSES_PER_IDENTITY_MAX: usize = 1024;
 pub const MACS_PER_IDENTITY_MAX: usize = 256;
 /// Longest text of one reported fact (a path, a domain, a version), in bytes.
 pub const FACT_TEXT_BYTES_MAX: usize = 4096;
+/// Most further digests of one reported process.
+pub const DIGESTS_PER_PROCESS_MAX: usize = 4;
+/// Numbers for signed reports that one identity may have out; past it the oldest stops counting.
+pub const EVIDENCE_NONCES_PER_IDENTITY_MAX: usize = 8;
+/// How long a number for a signed report counts.
+pub const EVIDENCE_NONCE_LIFETIME: Duration = Duration::from_secs(5 * 60);
+/// How far the clock of a device that signs may be from the gateway's, either way.
+pub const EVIDENCE_CLOCK_WINDOW: Duration = Duration::from_secs(5 * 60);
+/// Longest header field of a signed report, in bytes: an RSA signature of 8192 bits in base64, with room to spare.
+pub const EVIDENCE_FIELD_BYTES_MAX: usize = 2048;
+/// Most services one device is told about.
+pub const OWN_SERVICES_MAX: usize = 1000;
 /// Most signers of one reported process.
 pub const SIGNERS_PER_PROCESS_MAX: usize = 64;
 /// Most files, volumes, antivirus products or variables of one device, each.

@@ -47,6 +47,7 @@ async fn a_cached_verdict_allocates_nothing() {
         predicate: domain,
         applies_to: None,
         max_age: None,
+        evidence: postern::posture::Evidence::Any,
         remediation: None,
     };
     let enforcer = Enforcer::new(Arc::new(SystemClock), Metrics::new().unwrap(), Store::memory().unwrap());

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use postern::decision::DenialReason;
 use postern::dialect::cloudflare::RuleType;
+use postern::dialect::native::evidence::EvidenceProblem;
 use postern::posture::outcome::{FailReason, NoResultReason};
 use postern::proxy::UpstreamFault;
 use postern::proxy::hygiene::Fault;
@@ -230,7 +231,8 @@ fn the_readme_lists_every_code_rule_type_and_metric() {
         .chain(FailReason::ALL.iter().map(|reason| reason.code()))
         .chain(NoResultReason::ALL.iter().map(|reason| reason.code()))
         .chain(Fault::ALL.iter().map(|fault| fault.code()))
-        .chain(UpstreamFault::ALL.iter().map(|fault| fault.code()));
+        .chain(UpstreamFault::ALL.iter().map(|fault| fault.code()))
+        .chain(EvidenceProblem::ALL.iter().map(|problem| problem.code()));
     let metrics = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/telemetry/metrics.rs")).unwrap();
     let metrics = metrics
         .split('"')

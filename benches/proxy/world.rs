@@ -173,7 +173,13 @@ pub(crate) async fn report_posture(postern: &Postern) -> Result<()> {
     let observation = |seen| Observation { asked_by: None, seen };
     // A single process is reported in answer to its check.
     let running = |path: &str, asked_by: Option<&str>| {
-        let process = Process { path: path.to_owned(), running: true, hash: digest(), signer_fingerprints: vec![] };
+        let process = Process {
+            path: path.to_owned(),
+            running: true,
+            hash: digest(),
+            more_hashes: vec![],
+            signer_fingerprints: vec![],
+        };
         Observation { asked_by: asked_by.map(CheckId::from), seen: Seen::Process(process) }
     };
     let os = Os { name: "Linux".into(), version: "6.1.0".into(), build: None, ..Os::default() };
@@ -208,6 +214,10 @@ impl Credential for Believed {
 
     fn describe(&self) -> &str {
         "bench"
+    }
+
+    fn verify(&self, _: &[u8], _: &[u8]) -> std::result::Result<(), postern::enforce::SignatureRefused> {
+        Err(postern::enforce::SignatureRefused::UnsupportedKey)
     }
 
     fn enrollment(&self) -> Option<Enrollment> {

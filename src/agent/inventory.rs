@@ -166,6 +166,7 @@ fn seen_process(process: &Process, algorithm: HashAlgorithm) -> Seen {
         path: process.path.clone(),
         running: process.running,
         hash: digests.map_or_else(String::new, |digests| digests.by(algorithm).to_owned()),
+        more_hashes: Vec::new(),
         signer_fingerprints: Vec::new(),
     })
 }
@@ -230,6 +231,7 @@ mod tests {
                     path: agent,
                     running: true,
                     hash: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned(),
+                    more_hashes: Vec::new(),
                     signer_fingerprints: Vec::new(),
                 }),
             ]

@@ -4,8 +4,7 @@ use crate::clock::Timestamp;
 use crate::dialect::openziti::PromptedService;
 use crate::enforce::{Device, Enforcer};
 use crate::id::CheckId;
-use crate::policy::expression::Expression;
-use crate::policy::snapshot::{CheckSlot, CompiledPolicy, Snapshot};
+use crate::policy::snapshot::{CheckSlot, Snapshot};
 use crate::posture::check::Predicate;
 use crate::posture::facts::Mfa;
 use crate::posture::report::{Report, Seen};
@@ -43,7 +42,7 @@ impl Event {
         for service in snapshot.services() {
             let Some(index) = snapshot.find_service(&service.id) else { continue };
             let mut told: Vec<&CheckId> = Vec::new();
-            for check in snapshot.dial_policies(identity, index).flat_map(|(_, policy)| slots(policy)) {
+            for check in snapshot.dial_policies(identity, index).flat_map(|(_, policy)| policy.slots()) {
                 let CheckSlot::Known(check) = check else { continue };
                 let Some(check) = snapshot.check(*check) else { continue };
                 let Predicate::Mfa(rule) = &check.predicate else { continue };
@@ -55,22 +54,5 @@ impl Event {
             }
         }
         prompted
-    }
-}
-
-/// Every check a policy asks, those of its expression included.
-fn slots(policy: &CompiledPolicy) -> Vec<&CheckSlot> {
-    let mut slots: Vec<&CheckSlot> = policy.checks().iter().collect();
-    if let Some(expression) = policy.expression() {
-        leaves(expression, &mut slots);
-    }
-    slots
-}
-
-fn leaves<'a>(expression: &'a Expression<CheckSlot>, found: &mut Vec<&'a CheckSlot>) {
-    match expression {
-        Expression::Check(slot) => found.push(slot),
-        Expression::All(parts) | Expression::Any(parts) => parts.iter().for_each(|part| leaves(part, found)),
-        Expression::Not(part) | Expression::Unless(part) => leaves(part, found),
     }
 }

@@ -164,6 +164,7 @@ fn in_cloudflare(error: &ApiError) -> cloudflare::ApiError {
         ErrorCode::Unhandled => Code::Internal,
         ErrorCode::Timeout | ErrorCode::Unavailable => Code::Unavailable,
         ErrorCode::CouldNotValidate
+        | ErrorCode::InvalidEvidence
         | ErrorCode::InvalidFilter
         | ErrorCode::InvalidSortIdentifier
         | ErrorCode::InvalidPagination => Code::Invalid,

@@ -258,6 +258,7 @@ fn missing_check(name: &Arc<str>, verdict: FailedVerdict) -> FailedCheck {
         predicate: Predicate::Missing,
         applies_to: None,
         max_age: None,
+        evidence: crate::posture::Evidence::Any,
         remediation: None,
     };
     FailedCheck { check: Arc::new(check), verdict, observed: Observed::Nothing, observed_at: None }

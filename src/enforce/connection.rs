@@ -28,8 +28,22 @@ pub trait Credential: Send + Sync + std::fmt::Debug {
     /// The certificate in words for logs: subject and serial number.
     fn describe(&self) -> &str;
 
+    /// Whether the certificate's key made `signature` over `message`.
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureRefused>;
+
     /// The identity to be made for this certificate when nobody has it; `None` unless its CA enrols automatically.
     fn enrollment(&self) -> Option<Enrollment>;
+}
+
+/// Why a signature is not taken for that of a certificate's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureRefused {
+    /// Another key made it, or over something else.
+    #[error("the signature does not fit")]
+    Mismatch,
+    /// The key is of a kind that cannot be verified here.
+    #[error("signatures by this kind of key cannot be verified")]
+    UnsupportedKey,
 }
 
 /// An identity to be made for a certificate.

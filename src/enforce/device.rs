@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
+use super::nonces::Nonces;
 use crate::clock::Timestamp;
 use crate::decision::cache::VerdictCache;
 use crate::decision::{Asker, Failure, Lock};
@@ -19,6 +20,7 @@ pub struct Device {
     known: ArcSwap<Known>,
     pub(super) verdicts: VerdictCache,
     failures: Mutex<Ring>,
+    nonces: Nonces,
     /// Held while a report is taken in, so that reports of one device follow each other.
     pub(super) intake: tokio::sync::Mutex<()>,
 }
@@ -55,6 +57,7 @@ impl Device {
             known: ArcSwap::from_pointee(Known { revision: 0, posture, lock: None }),
             verdicts: VerdictCache::default(),
             failures: Mutex::default(),
+            nonces: Nonces::default(),
             intake: tokio::sync::Mutex::default(),
         }
     }
@@ -67,6 +70,11 @@ impl Device {
     /// What is known about it now.
     pub fn known(&self) -> Guard<Arc<Known>> {
         self.known.load()
+    }
+
+    /// The numbers that are out for its signed reports.
+    pub fn nonces(&self) -> &Nonces {
+        &self.nonces
     }
 
     /// Replaces what is known; cached verdicts on the old posture no longer count.

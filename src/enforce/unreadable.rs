@@ -25,6 +25,7 @@ pub(super) fn stand_in(key: &str, now: Timestamp) -> Option<Object> {
                 predicate: Predicate::Missing,
                 applies_to: None,
                 max_age: None,
+                evidence: crate::posture::Evidence::Any,
                 remediation: None,
             }),
             role_attributes: Vec::new(),

@@ -76,7 +76,7 @@ impl<C> Expression<C> {
     }
 
     /// Calls `visit` with every check named, in the order written.
-    pub fn visit(&self, visit: &mut impl FnMut(&C)) {
+    pub fn visit<'a>(&'a self, visit: &mut impl FnMut(&'a C)) {
         match self {
             Expression::Check(check) => visit(check),
             Expression::All(parts) | Expression::Any(parts) => parts.iter().for_each(|part| part.visit(visit)),

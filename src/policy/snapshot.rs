@@ -225,16 +225,19 @@ impl Snapshot {
             .filter_map(|index| Some((*index, self.policies.get(index.position())?)))
     }
 
-    /// Whether any Dial policy selects the identity and at least one service: the question of admission.
-    pub fn reaches_anything(&self, identity: IdentityIndex) -> bool {
-        let Some(compiled) = self.identities.get(identity.position()) else {
-            return false;
-        };
-        self.policies.iter().any(|policy| {
+    /// Dial policies that select the identity and at least one service, in the order of their positions.
+    pub fn policies_of(&self, identity: IdentityIndex) -> impl Iterator<Item = &CompiledPolicy> {
+        let compiled = self.identities.get(identity.position());
+        self.policies.iter().filter(move |policy| {
             policy.object.policy_type == PolicyType::Dial
                 && policy.reaches_services
-                && policy.identities.selects(identity.0, &compiled.attributes)
+                && compiled.is_some_and(|compiled| policy.identities.selects(identity.0, &compiled.attributes))
         })
+    }
+
+    /// Whether any Dial policy selects the identity and at least one service: the question of admission.
+    pub fn reaches_anything(&self, identity: IdentityIndex) -> bool {
+        self.policies_of(identity).next().is_some()
     }
 
     /// The check at a position.
@@ -296,6 +299,15 @@ impl CompiledPolicy {
     /// The expression that must pass as well.
     pub fn expression(&self) -> Option<&Expression<CheckSlot>> {
         self.expression.as_ref()
+    }
+
+    /// Every check it asks, those of its expression included.
+    pub fn slots(&self) -> Vec<&CheckSlot> {
+        let mut slots: Vec<&CheckSlot> = self.checks.iter().collect();
+        if let Some(expression) = &self.expression {
+            expression.visit(&mut |slot| slots.push(slot));
+        }
+        slots
     }
 
     /// Whether it opens without asking anything.

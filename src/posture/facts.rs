@@ -34,6 +34,12 @@ pub struct Posture {
     /// When the device last reported anything to this gateway, over a connection with its own certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked_in_at: Option<Timestamp>,
+    /// When the device last reported anything that its key signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_in_at: Option<Timestamp>,
+    /// How far the device's clock was ahead of the gateway's when it last signed, in milliseconds; less than nothing when behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_skew_millis: Option<i64>,
     /// Everything else; set apart because most devices report little of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inventory: Option<Box<Inventory>>,
@@ -101,10 +107,19 @@ pub(super) fn counts_until(observed_at: Timestamp, max_age: Option<Duration>, no
 pub enum Source {
     /// Reported by the device itself over the client API.
     Device,
+    /// The same, in a report that the device's key signed.
+    DeviceSigned,
     /// Written by an operator or by a posture provider.
     Provider,
     /// Established by this gateway (an MFA pass, a session event).
     Gateway,
+}
+
+impl Source {
+    /// Whether the device itself said so.
+    pub fn is_device(self) -> bool {
+        matches!(self, Source::Device | Source::DeviceSigned)
+    }
 }
 
 /// The operating system as the device names it.
@@ -146,8 +161,19 @@ pub struct Process {
     pub running: bool,
     /// The executable's digest in bare lower-case hex; empty when not reported.
     pub hash: String,
+    /// Digests of the same executable by other algorithms, bare lower-case hex; any of them satisfies a check.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub more_hashes: Vec<String>,
     /// Fingerprints of the executable's signers in bare lower-case hex.
     pub signer_fingerprints: Vec<String>,
+}
+
+impl Process {
+    /// Every digest that was reported.
+    pub(super) fn digests(&self) -> impl Iterator<Item = &str> {
+        let all = std::iter::once(&self.hash).chain(&self.more_hashes);
+        all.map(String::as_str).filter(|digest| !digest.is_empty())
+    }
 }
 
 /// Session events of the device that can ask for a fresh MFA.

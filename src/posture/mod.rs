@@ -7,6 +7,7 @@
 pub mod certificate;
 pub mod check;
 pub mod compare;
+pub mod evidence;
 pub mod facts;
 pub mod fold;
 pub mod inventory;
@@ -16,6 +17,7 @@ pub mod provider;
 pub mod report;
 pub mod version;
 
+pub use evidence::Evidence;
 pub use facts::{Fact, Posture};
 pub use outcome::{Assessment, Outcome};
 pub use platform::{Families, Family, Platform};

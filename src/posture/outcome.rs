@@ -228,6 +228,8 @@ reasons! {
         Unsatisfiable = "unsatisfiable-check",
         /// The check is meant for other systems than the device's.
         NotApplicable = "not-applicable",
+        /// The device reported the fact, but its key did not sign the report, as the check demands.
+        NotSigned = "not-signed",
         /// The posture provider has no record of the device.
         UnknownToProvider = "unknown-to-provider",
     }

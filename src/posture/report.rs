@@ -68,6 +68,8 @@ pub enum Seen {
     Tunnel(Tunnel),
     /// What a posture provider says; it takes the place of what it said before.
     Provider(ProviderRecord),
+    /// How far the device's clock was ahead of the gateway's when it signed, in milliseconds.
+    ClockSkew(i64),
     /// The device woke or was unlocked just now; `false` says nothing.
     Endpoint {
         /// It woke from sleep.
@@ -130,8 +132,11 @@ impl Posture {
         }
         let surplus = posture.processes.len().saturating_sub(limits::PROCESSES_PER_IDENTITY_MAX);
         posture.processes.drain(..surplus);
-        if report.source == Source::Device {
+        if report.source.is_device() {
             posture.checked_in_at = posture.checked_in_at.max(Some(report.received_at));
+        }
+        if report.source == Source::DeviceSigned {
+            posture.signed_in_at = posture.signed_in_at.max(Some(report.received_at));
         }
         let providers = posture.inventory().providers.len();
         at_most("posture providers", providers, limits::PROVIDERS_PER_IDENTITY_MAX)?;
@@ -175,6 +180,7 @@ impl Posture {
                 providers.retain(|known| known.value.connection != record.connection);
                 providers.push(fact(report, observation, record.clone()));
             }
+            Seen::ClockSkew(millis) => self.clock_skew_millis = Some(*millis),
             Seen::Endpoint { woken, unlocked } => {
                 stamp(&mut self.endpoint.woken_at, *woken, report.received_at);
                 stamp(&mut self.endpoint.unlocked_at, *unlocked, report.received_at);
@@ -196,6 +202,7 @@ fn normalized(process: &Process) -> Process {
         path: process.path.clone(),
         running: process.running,
         hash: bare_hex(&process.hash),
+        more_hashes: process.more_hashes.iter().map(|hash| bare_hex(hash)).collect(),
         signer_fingerprints: process.signer_fingerprints.iter().map(|signer| bare_hex(signer)).collect(),
     }
 }
@@ -279,7 +286,7 @@ impl Observation {
             }
             Seen::Tunnel(tunnel) => short(index, "organization", tunnel.organization.as_deref().unwrap_or_default()),
             Seen::Provider(record) => short(index, "connection id", record.connection.as_str()),
-            Seen::Firewall(_) | Seen::Endpoint { .. } => Ok(()),
+            Seen::Firewall(_) | Seen::ClockSkew(_) | Seen::Endpoint { .. } => Ok(()),
         }
     }
 }
@@ -287,6 +294,8 @@ impl Observation {
 fn process_in_bounds(index: usize, process: &Process) -> Result<(), ReportError> {
     short(index, "path", &process.path)?;
     short(index, "digest", &process.hash)?;
+    few(index, "digests", process.more_hashes.len(), limits::DIGESTS_PER_PROCESS_MAX)?;
+    process.more_hashes.iter().try_for_each(|hash| short(index, "digest", hash))?;
     let signers = &process.signer_fingerprints;
     few(index, "signer fingerprints", signers.len(), limits::SIGNERS_PER_PROCESS_MAX)?;
     signers.iter().try_for_each(|signer| short(index, "signer fingerprint", signer))
@@ -321,8 +330,13 @@ mod tests {
     }
 
     fn process(check: &str, path: &str, running: bool) -> Observation {
-        let process =
-            Process { path: path.into(), running, hash: "AB:CD".into(), signer_fingerprints: vec!["0F-1".into()] };
+        let process = Process {
+            path: path.into(),
+            running,
+            hash: "AB:CD".into(),
+            more_hashes: vec![],
+            signer_fingerprints: vec!["0F-1".into()],
+        };
         Observation { asked_by: Some(check.into()), seen: Seen::Process(process) }
     }
 

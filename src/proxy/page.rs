@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::respond::{Problem, ProblemCheck};
+use super::respond::Problem;
+use crate::dialect::native::ToldCheck;
 
 /// Allows the page its own style and nothing else.
 pub(super) const CONTENT_SECURITY_POLICY: &str =
@@ -59,7 +60,7 @@ fn write_page(page: &mut String, problem: &Problem<'_>) -> std::fmt::Result {
     )
 }
 
-fn write_check(page: &mut String, check: &ProblemCheck<'_>) -> std::fmt::Result {
+fn write_check(page: &mut String, check: &ToldCheck<'_>) -> std::fmt::Result {
     writeln!(page, "<li><strong>{}</strong> <code>{}</code>", Escaped(check.name), Escaped(check.reason))?;
     if let Some(remediation) = check.remediation {
         writeln!(page, "<p>{}</p>", Escaped(remediation))?;

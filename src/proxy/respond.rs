@@ -12,15 +12,15 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora_proxy::Session;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::headers::X_REQUEST_ID;
 use super::page;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use crate::clock::Timestamp;
-use crate::decision::{Denial, DenialReason, FailedCheck, Lock};
-use crate::limits::{GRPC_MESSAGE_BYTES_MAX, REFUSAL_CHECKS_MAX, REFUSED_BODY_DRAIN_WAIT_MAX};
+use crate::decision::{Denial, DenialReason, Lock};
+use crate::dialect::native::{ToldCheck, told_checks};
+use crate::limits::{GRPC_MESSAGE_BYTES_MAX, REFUSED_BODY_DRAIN_WAIT_MAX};
 use crate::policy::service::Disclosure;
 
 /// How a refused request was asked.
@@ -60,31 +60,13 @@ pub(super) struct Problem<'a> {
     pub(super) reason: &'static str,
     pub(super) request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) checks: Option<Vec<ProblemCheck<'a>>>,
+    pub(super) checks: Option<Vec<ToldCheck<'a>>>,
     /// When an operator's lock ends by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     locked_until: Option<Timestamp>,
     /// Why an operator has locked the identity.
     #[serde(skip_serializing_if = "Option::is_none")]
     lock_reason: Option<&'a str>,
-}
-
-/// A check that stands in the way, as far as it may be told.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ProblemCheck<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    pub(super) name: &'a str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    pub(super) reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) remediation: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) expected: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) actual: Option<Value>,
 }
 
 /// The answer to a refused request.
@@ -170,30 +152,9 @@ fn lock(refusal: &Refusal, disclosure: Disclosure) -> Option<&Lock> {
     denial.lock.as_deref()
 }
 
-fn checks(refusal: &Refusal) -> Option<Vec<ProblemCheck<'_>>> {
+fn checks(refusal: &Refusal) -> Option<Vec<ToldCheck<'_>>> {
     let (denial, disclosure) = disclosed(refusal)?;
-    if disclosure < Disclosure::Checks || denial.reason != DenialReason::PostureFailed {
-        return None;
-    }
-    let mut told: Vec<&FailedCheck> = Vec::new();
-    for failed in denial.policies.iter().flat_map(|policy| &policy.checks) {
-        if told.len() < REFUSAL_CHECKS_MAX && !told.iter().any(|known| known.check.id == failed.check.id) {
-            told.push(failed);
-        }
-    }
-    Some(told.into_iter().map(|failed| problem_check(failed, disclosure >= Disclosure::Values)).collect())
-}
-
-fn problem_check(failed: &FailedCheck, values: bool) -> ProblemCheck<'_> {
-    ProblemCheck {
-        id: values.then(|| failed.check.id.as_str()),
-        name: &failed.check.name,
-        kind: failed.check.predicate.kind(),
-        reason: failed.verdict.code(),
-        remediation: failed.check.remediation.as_deref(),
-        expected: values.then(|| failed.expected_value()),
-        actual: values.then(|| failed.actual_value()),
-    }
+    told_checks(denial, disclosure)
 }
 
 fn instance(request_id: &RequestId) -> String {

@@ -24,6 +24,7 @@ pub struct Metrics {
     refused_requests: IntCounterVec,
     ended_requests: IntCounterVec,
     posture_reports: IntCounterVec,
+    evidence: IntCounterVec,
     store_writes: IntCounterVec,
     provider_polls: IntCounterVec,
     reloads: IntCounterVec,
@@ -167,9 +168,14 @@ impl Metrics {
                 "Requests under way that were cut because they were no longer allowed, by reason code.",
                 &["reason"],
             )?,
+            evidence: register.counters(
+                "postern_posture_evidence_total",
+                "Posture reports by how they were vouched for (signed, unsigned, or the code of a refused signature).",
+                &["result"],
+            )?,
             posture_reports: register.counters(
                 "postern_posture_reports_total",
-                "Posture reports received, by result (stored, invalid, too-large, too-many, unavailable).",
+                "Posture reports received, by result (stored, invalid, too-large, too-many, bad-evidence, unavailable).",
                 &["result"],
             )?,
             store_writes: register.counters(
@@ -304,6 +310,11 @@ impl Metrics {
     /// Counts a posture report.
     pub fn posture_report(&self, result: &str) {
         self.posture_reports.with_label_values(&[result]).inc();
+    }
+
+    /// Counts how a posture report was vouched for.
+    pub fn evidence(&self, result: &str) {
+        self.evidence.with_label_values(&[result]).inc();
     }
 
     /// Counts records handed to the store.

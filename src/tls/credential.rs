@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::evidence;
 use super::identity::VerifiedIdentity;
 use super::trust::TrustStore;
 use crate::clock::{SharedClock, Timestamp};
 use crate::decision::DenialReason;
-use crate::enforce::{Credential, Enrollment};
+use crate::enforce::{Credential, Enrollment, SignatureRefused};
 use crate::policy::Subject;
 use crate::policy::subject::SubjectKind;
 
@@ -73,6 +74,11 @@ impl Credential for CertificateCredential {
 
     fn describe(&self) -> &str {
         &self.description
+    }
+
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureRefused> {
+        let leaf = self.identity.chain().first().ok_or(SignatureRefused::UnsupportedKey)?;
+        evidence::verify(leaf, message, signature)
     }
 
     fn enrollment(&self) -> Option<Enrollment> {

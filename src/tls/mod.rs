@@ -16,6 +16,7 @@ mod credential;
 mod crl;
 mod distinguished_name;
 mod distrust;
+mod evidence;
 mod handshake;
 mod identity;
 mod material;
@@ -29,6 +30,7 @@ mod verifier;
 
 pub use self::credential::{CredentialFactory, EnrolmentRule};
 pub use self::distrust::DistrustReason;
+pub use self::evidence::{DeviceSigner, SigningError};
 pub use self::handshake::{
     HandshakeInspector, HandshakeObserver, HandshakeOutcome, NoIdentity, SilentObserver, TlsPeer,
 };

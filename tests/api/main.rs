@@ -5,11 +5,11 @@
 mod access;
 mod audit;
 #[path = "../support/authority.rs"]
-#[expect(dead_code, reason = "shared with other tests, which use more of it")]
 mod authority;
 mod configs;
 mod diagnostics;
 mod durability;
+mod evidence;
 #[path = "../store/faulty.rs"]
 #[expect(dead_code, reason = "shared with the store's tests, which use more of it")]
 mod faulty;
@@ -21,6 +21,7 @@ mod native;
 #[path = "../domain/objects.rs"]
 mod objects;
 mod ops;
+mod own;
 mod prompts;
 mod relations;
 mod reports;

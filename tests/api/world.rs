@@ -14,7 +14,7 @@ use postern::api::{
 use postern::clock::{Clock, ManualClock, SharedClock, Timestamp};
 use postern::config::{self, AdminCertificate, AdminRole, AdminToken, AdminUser, Findings, PasswordHash};
 use postern::decision::DenialReason;
-use postern::enforce::{Credential, Enforcer, Enrollment};
+use postern::enforce::{Credential, Enforcer, Enrollment, SignatureRefused};
 use postern::policy::Subject;
 use postern::policy::objects::Objects;
 use postern::policy::roles::{Role, Semantic};
@@ -319,6 +319,10 @@ impl Credential for Card {
 
     fn describe(&self) -> &str {
         self.0.describe()
+    }
+
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureRefused> {
+        self.0.verify(message, signature)
     }
 
     fn enrollment(&self) -> Option<Enrollment> {

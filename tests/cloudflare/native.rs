@@ -149,7 +149,7 @@ async fn both_listeners_describe_the_native_interface() {
             &document["paths"]["/api/v1/posture"]["put"]["requestBody"]["content"]["application/json"]["schema"];
         let name = report["$ref"].as_str().unwrap().strip_prefix("#/components/schemas/").unwrap();
         let members = document["components"]["schemas"][name]["properties"].as_object().unwrap();
-        assert_eq!(members.len(), 14, "{members:?}");
+        assert_eq!(members.len(), 15, "{members:?}");
         for path in ["/api/v1/identities/{id}/posture/providers/{connectionId}", "/api/v1/policy", "/api/v1/reload"] {
             assert!(document["paths"][path].is_object(), "{path}");
         }

@@ -12,7 +12,7 @@ use postern::posture::check::process::{ProcessRequirement, ProcessRule, Processe
 use postern::posture::check::{Check, Predicate};
 use postern::posture::facts::{Endpoint, Fact, Mfa, Os, Process, Source};
 use postern::posture::version::{VersionRange, VersionReading};
-use postern::posture::{Platform, Posture};
+use postern::posture::{Evidence, Platform, Posture};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -34,10 +34,11 @@ pub(crate) fn check_id() -> impl Strategy<Value = CheckId> {
 }
 
 fn fact<T: std::fmt::Debug>(value: impl Strategy<Value = T>) -> impl Strategy<Value = Fact<T>> {
-    (value, moment(), option::of(check_id())).prop_map(|(value, observed_at, asked_by)| Fact {
+    let source = select(vec![Source::Device, Source::DeviceSigned]);
+    (value, moment(), source, option::of(check_id())).prop_map(|(value, observed_at, source, asked_by)| Fact {
         value,
         observed_at,
-        source: Source::Device,
+        source,
         asked_by,
     })
 }
@@ -59,8 +60,15 @@ pub(crate) fn posture() -> impl Strategy<Value = Posture> {
         version,
         ..Os::default()
     });
-    let process = (text(PATHS), any::<bool>(), text(&["", "aa", "bb"]), vec(text(&["", "aa", "bb"]), 0..3))
-        .prop_map(|(path, running, hash, signer_fingerprints)| Process { path, running, hash, signer_fingerprints });
+    let process = (text(PATHS), any::<bool>(), text(&["", "aa", "bb"]), vec(text(&["", "aa", "bb"]), 0..3)).prop_map(
+        |(path, running, hash, signer_fingerprints)| Process {
+            path,
+            running,
+            hash,
+            more_hashes: Vec::new(),
+            signer_fingerprints,
+        },
+    );
     let facts = (
         option::of(fact(os)),
         option::of(fact(text(DOMAINS))),
@@ -80,12 +88,14 @@ pub(crate) fn posture() -> impl Strategy<Value = Posture> {
 }
 
 pub(crate) fn check() -> impl Strategy<Value = Check> {
-    (check_id(), predicate(), option::of(length())).prop_map(|(id, predicate, max_age)| Check {
+    let evidence = select(Evidence::ALL.to_vec());
+    (check_id(), predicate(), option::of(length()), evidence).prop_map(|(id, predicate, max_age, evidence)| Check {
         name: id.as_str().into(),
         id,
         predicate,
         applies_to: None,
         max_age,
+        evidence,
         remediation: None,
     })
 }

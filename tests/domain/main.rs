@@ -6,6 +6,7 @@ mod cloudflare;
 mod cloudflare_objects;
 mod decision;
 mod devices;
+mod evidence;
 mod findings;
 mod objects;
 mod openziti;

@@ -90,6 +90,7 @@ pub(crate) fn check(id: &str, name: &str, attributes: &[String]) -> PostureCheck
         }),
         applies_to: None,
         max_age: None,
+        evidence: postern::posture::Evidence::Any,
         remediation: None,
     };
     PostureCheck { check: Arc::new(check), role_attributes: shared(attributes), meta: meta(), as_written: None }

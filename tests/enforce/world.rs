@@ -66,6 +66,10 @@ impl Credential for TestCredential {
         "a test certificate"
     }
 
+    fn verify(&self, _: &[u8], _: &[u8]) -> Result<(), postern::enforce::SignatureRefused> {
+        Err(postern::enforce::SignatureRefused::UnsupportedKey)
+    }
+
     fn enrollment(&self) -> Option<Enrollment> {
         self.enrollment.clone()
     }

@@ -28,6 +28,7 @@ async fn guarded(origin: &Origin, disclosure: Disclosure) -> Gateway {
         }),
         applies_to: None,
         max_age: None,
+        evidence: postern::posture::Evidence::Any,
         remediation: Some("Join corp.example <first>".into()),
     };
     let policies = Policy::default().identity(identity("alice")).service(wiki).check(check);

@@ -1,6 +1,8 @@
 //! The client API: devices report their posture, each for the identity of its own certificate.
 
+mod own;
 mod reports;
+mod signed;
 
 use std::sync::Arc;
 
@@ -73,6 +75,7 @@ impl Client {
         let native = Router::new()
             .route("/posture", put(reports::posture))
             .route("/openapi.json", get(version::describe))
+            .merge(own::routes())
             .with_state(self);
         let routes = Router::new()
             .nest("/edge/client/v1", routes)

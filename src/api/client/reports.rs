@@ -5,34 +5,53 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
-use super::Client;
+use super::{Client, signed};
 use crate::api::body;
 use crate::api::edge::Caller;
 use crate::api::prompts::prompts;
 use crate::api::refusal::Refusal;
 use crate::clock::Timestamp;
 use crate::dialect::native;
+use crate::dialect::native::evidence::{EvidenceProblem, NONCE_FIELD};
 use crate::dialect::openziti::{self, ApiError, ErrorCode, FieldError, PromptedService};
 use crate::enforce::{Connection, Device, ReportRefused};
 use crate::posture::facts::Source;
-use crate::posture::report::{Report, ReportError};
+use crate::posture::report::{Observation, Report, ReportError, Seen};
 
 impl Client {
-    /// Reads the body of a report and makes a [`Report`] of it.
+    /// Reads the body of a report and makes a [`Report`] of it. A signature that comes with it must be good.
     async fn read(
         &self,
+        device: &Device,
+        connection: &Connection,
         request: Request,
         parse: impl FnOnce(&[u8], Timestamp) -> Result<Report, ApiError>,
     ) -> Result<Report, Refusal> {
+        let presented = self.evidence(signed::presented(request.headers()))?;
         let body = body::json(request, self.body_bounds).await?;
-        let report = parse(&body, self.enforcer.clock().now())?;
+        let now = self.enforcer.clock().now();
+        if let Some(presented) = &presented {
+            self.evidence(signed::verify(presented, &body, connection, device, now))?;
+        }
+        let mut report = parse(&body, now)?;
         let (count, max) = (report.observations.len(), self.observations_max);
         if count > max {
             return Err(invalid(&ReportError::TooMany { what: "observations", count, max }));
         }
+        if let Some(presented) = &presented {
+            report.source = Source::DeviceSigned;
+            let seen = Seen::ClockSkew(presented.clock_skew_millis(now));
+            report.observations.push(Observation { asked_by: None, seen });
+        }
+        self.enforcer.metrics().evidence(if presented.is_some() { "signed" } else { "unsigned" });
         Ok(report)
+    }
+
+    /// The same answer, counted when it is a refusal.
+    fn evidence<T>(&self, answer: Result<T, EvidenceProblem>) -> Result<T, EvidenceProblem> {
+        answer.inspect_err(|problem| self.enforcer.metrics().evidence(problem.code()))
     }
 
     /// Takes a report in. The work goes on when the client does not wait for the answer: a report that is half way into the
@@ -55,11 +74,12 @@ impl Client {
     async fn work(
         &self,
         device: &Arc<Device>,
+        connection: &Connection,
         request: Request,
         parse: impl FnOnce(&[u8], Timestamp) -> Result<Report, ApiError>,
     ) -> Result<Vec<PromptedService>, Refusal> {
         let _place = self.places.place(device.identity()).await?;
-        let report = self.read(request, parse).await?;
+        let report = self.read(device, connection, request, parse).await?;
         let prompts = prompts(&self.enforcer, device, &report);
         self.take_in(device, report).await?;
         Ok(prompts)
@@ -76,7 +96,7 @@ impl Client {
             Ok(device) => device,
             Err(refusal) => return refusal.into_response(),
         };
-        let mut response = match self.work(&device, request, parse).await {
+        let mut response = match self.work(&device, connection, request, parse).await {
             Ok(prompts) => {
                 self.enforcer.metrics().posture_report("stored");
                 (thanks, Json(openziti::posture_response_envelope(&prompts))).into_response()
@@ -86,8 +106,18 @@ impl Client {
                 refusal.into_response()
             }
         };
+        self.offer_number(&device, &mut response);
         response.extensions_mut().insert(Caller(device.identity().as_str().into()));
         response
+    }
+
+    /// Whoever signs gets the number for the next report with the reply, so that no other question is needed.
+    fn offer_number(&self, device: &Device, response: &mut Response) {
+        let signs = device.known().posture.signed_in_at.is_some() && response.status().is_success();
+        let nonce = signs.then(|| device.nonces().give(self.enforcer.clock().now())).flatten();
+        if let Some(value) = nonce.and_then(|nonce| HeaderValue::try_from(nonce.text).ok()) {
+            response.headers_mut().insert(NONCE_FIELD, value);
+        }
     }
 }
 
@@ -138,6 +168,7 @@ fn result_label(refusal: &Refusal) -> &'static str {
         ErrorCode::RequestEntityTooLarge => "too-large",
         ErrorCode::Unavailable | ErrorCode::Timeout | ErrorCode::Unhandled => "unavailable",
         ErrorCode::RateLimited => "too-many",
+        ErrorCode::InvalidEvidence => "bad-evidence",
         _ => "invalid",
     }
 }

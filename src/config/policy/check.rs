@@ -16,7 +16,6 @@ use crate::config::values::{
 };
 use crate::id::CheckId;
 use crate::policy::objects::PostureCheck;
-use crate::posture::Platform;
 use crate::posture::check::domain::{DomainMatching, DomainRule};
 use crate::posture::check::mac::MacRule;
 use crate::posture::check::mfa::MfaRule;
@@ -24,6 +23,7 @@ use crate::posture::check::os::{OsRequirement, OsRule};
 use crate::posture::check::process::{ProcessRequirement, ProcessRule, ProcessesRule, Semantic};
 use crate::posture::check::{Check, Predicate};
 use crate::posture::version::{VersionRange, VersionReading};
+use crate::posture::{Evidence, Platform};
 
 /// How long an MFA pass counts after waking or unlocking, as OpenZiti has it.
 const MFA_GRACE: Duration = Duration::from_secs(5 * 60);
@@ -69,6 +69,9 @@ pub(super) struct RawCheck {
     ignore_legacy_endpoints: Field<bool>,
     /// Facts older than this have no result. Default: any age counts.
     max_age: Field<DurationText>,
+    /// What is demanded of the facts: `any`, or `signed` for those that the device's key signed. MFA has none: the gateway
+    /// itself sees the pass. Default: any.
+    evidence: Field<Evidence>,
     /// What a person can do to pass, shown with a refusal as far as the service discloses it.
     remediation: Field<RemediationText>,
     /// Attributes by which policies select it (`#attribute`), written without the `#`.
@@ -124,7 +127,7 @@ impl CheckType {
     /// The keys it may have beside those.
     const fn optional(self) -> &'static [&'static str] {
         match self {
-            CheckType::Os => &["version_reading"],
+            CheckType::Os => &["version_reading", "evidence"],
             CheckType::Mfa => &[
                 "timeout",
                 "timeout_seconds",
@@ -133,7 +136,7 @@ impl CheckType {
                 "grace",
                 "ignore_legacy_endpoints",
             ],
-            _ => &[],
+            CheckType::Domain | CheckType::Mac | CheckType::Process | CheckType::ProcessMulti => &["evidence"],
         }
     }
 
@@ -226,6 +229,7 @@ pub(super) fn read(source: &Source<'_>, register: &mut Register, raw: Located<Ra
     let head = source.head(register, node, name, id, tags);
     let check_type = check_type?.value;
     raw.refuse_foreign_keys(session, node, check_type);
+    let evidence = std::mem::take(&mut raw.evidence).or_default();
     let predicate = raw.predicate(session, node, check_type)?;
     let head = head?;
     Some(PostureCheck {
@@ -235,6 +239,7 @@ pub(super) fn read(source: &Source<'_>, register: &mut Register, raw: Located<Ra
             predicate,
             applies_to: None,
             max_age,
+            evidence,
             remediation: remediation.map(|text| text.0.into()),
         }),
         role_attributes,
@@ -248,6 +253,7 @@ impl RawCheck {
         let given = [
             ("operating_systems", self.operating_systems.is_given()),
             ("version_reading", self.version_reading.is_given()),
+            ("evidence", self.evidence.is_given()),
             ("domains", self.domains.is_given()),
             ("mac_addresses", self.mac_addresses.is_given()),
             ("process", self.process.is_given()),

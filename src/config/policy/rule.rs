@@ -10,6 +10,7 @@ use crate::config::values::{AttributeText, NameText, RemediationText};
 use crate::dialect::cloudflare::{self, RuleType};
 use crate::id::CheckId;
 use crate::policy::objects::PostureCheck;
+use crate::posture::Evidence;
 
 /// One question about the posture of a device, written as Cloudflare's API for posture rules takes it.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -36,6 +37,8 @@ pub(super) struct RawRule {
     input: Field<Json>,
     /// Attributes by which policies select it (`#attribute`), written without the `#`.
     role_attributes: Field<Vec<Field<AttributeText>>>,
+    /// What is demanded of the facts: `any`, or `signed` for those that the device's key signed. Default: any.
+    evidence: Field<Evidence>,
     /// What a person can do to pass, shown with a refusal as far as the service discloses it.
     remediation: Field<RemediationText>,
     /// Free-form tags, shown and filtered by, never used in a decision.
@@ -120,6 +123,7 @@ impl RawRule {
             ("expiration", text(&self.expiration)),
             ("input", self.input.as_ref().map(|json| json.0.clone())),
             ("role_attributes", attributes),
+            ("evidence", self.evidence.as_ref().map(|evidence| Value::from(evidence.as_str()))),
             ("remediation", self.remediation.as_ref().map(|text| Value::from(text.0.as_str()))),
         ];
         members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()

@@ -3,8 +3,10 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::evidence::{NONCE_FIELD, SIGNATURE_FIELD, TIME_FIELD};
 use super::lock::LockBody;
 use super::report::PostureReport;
+use super::wanted::Wanted;
 use crate::posture::provider::ProviderMember;
 
 /// The document, as its text.
@@ -12,6 +14,7 @@ pub fn document() -> String {
     let mut generator = SchemaSettings::openapi3().into_generator();
     let report = generator.subschema_for::<PostureReport>();
     let lock = generator.subschema_for::<LockBody>();
+    let wanted = generator.subschema_for::<Wanted>();
     let schemas: Map<String, Value> = generator.take_definitions(true);
     let document = json!({
         "openapi": "3.0.3",
@@ -23,6 +26,9 @@ pub fn document() -> String {
         },
         "paths": {
             "/api/v1/posture": { "put": put_posture(&json!(report)) },
+            "/api/v1/posture/wanted": { "get": get_wanted(&json!(wanted)) },
+            "/api/v1/posture/nonce": { "get": own("A number for the next signed report, until when it counts, and the gateway's time") },
+            "/api/v1/services": { "get": own("The device's own services: which are open, which are shut, and what to do about it") },
             "/api/v1/identities/{id}/posture/providers/{connectionId}": { "put": put_provider() },
             "/api/v1/policy": { "get": simple("The policy in force and how its last loads went", &["admin"]) },
             "/api/v1/explain": { "get": explain() },
@@ -43,14 +49,60 @@ fn put_posture(report: &Value) -> Value {
             OpenAPI 3.0 has no word for client certificates; one is needed. It is taken whole or not at all, and is durable and in force when the reply is sent.",
         "tags": ["client"],
         "security": [],
+        "parameters": evidence_fields(),
         "requestBody": body(report),
         "responses": {
             "200": { "description": "The report is durable and in force" },
-            "400": { "description": "The report is refused; the reply names the member" },
+            "400": { "description": "The report is refused; the reply names the member, or the code of what is wrong with the signature" },
             "401": { "description": "The certificate belongs to nobody, or is not trusted" },
             "413": { "description": "The report is too large" },
             "429": { "description": "The device has too many reports under way" },
             "503": { "description": "The report could not be made durable; what was known before stays" },
+        },
+    })
+}
+
+/// The header fields that make a report a signed one: all three or none.
+fn evidence_fields() -> Value {
+    let field = |name: &str, description: &str| {
+        let schema = json!({ "type": "string" });
+        json!({ "name": name, "in": "header", "required": false, "description": description, "schema": schema })
+    };
+    json!([
+        field(
+            NONCE_FIELD,
+            "A number from `/api/v1/posture/nonce` or from the reply to the last signed report; it is used up"
+        ),
+        field(TIME_FIELD, "The time by the device's clock, in RFC 3339; at most five minutes from the gateway's"),
+        field(
+            SIGNATURE_FIELD,
+            "A signature in base64 by the key of the client certificate (ECDSA in ASN.1 with SHA-256 or, on P-384, SHA-384; \
+             Ed25519; RSA-PSS with SHA-256) over four lines, each ended by a line feed: `postern posture evidence 1`, the \
+             number, the time as it is sent, and the SHA-256 of the body in lower-case hex"
+        ),
+    ])
+}
+
+fn get_wanted(wanted: &Value) -> Value {
+    let schema = json!({ "type": "object", "properties": { "data": wanted, "meta": { "type": "object" } } });
+    let content = json!({ "application/json": { "schema": schema } });
+    let mut operation = own("What the policies for the device ask about: where to look, never what would pass");
+    if let Some(answer) = operation.pointer_mut("/responses/200").and_then(Value::as_object_mut) {
+        answer.insert("content".to_owned(), content);
+    }
+    operation
+}
+
+/// What a device asks about itself on the client API.
+fn own(summary: &str) -> Value {
+    json!({
+        "summary": summary,
+        "description": "On the client API, for the identity of the certificate the connection was made with.",
+        "tags": ["client"],
+        "security": [],
+        "responses": {
+            "200": { "description": "The answer" },
+            "401": { "description": "The certificate belongs to nobody, or is not trusted" },
         },
     })
 }

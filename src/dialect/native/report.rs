@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::clock::Timestamp;
+use crate::id::CheckId;
 use crate::posture::certificate::{CertificateProblem, DeviceCertificate, TrustStore};
 use crate::posture::facts::{self, Source};
 use crate::posture::inventory;
@@ -44,6 +45,8 @@ pub struct PostureReport {
     certificates: Option<Vec<Certificate>>,
     /// A tunnel client on the device.
     tunnel: Option<Tunnel>,
+    /// What just happened to the device.
+    endpoint: Option<Endpoint>,
 }
 
 /// The operating system.
@@ -79,15 +82,21 @@ struct Distribution {
 
 /// A process that was looked for.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Process {
     /// The path of its executable.
     path: String,
     /// Whether it runs.
     running: bool,
-    /// The executable's digest in hex.
+    /// The posture check that asked for it. OpenZiti's PROCESS looks at what was reported for itself only.
+    #[serde(default)]
+    check_id: Option<String>,
+    /// The executable's SHA-256 in hex.
     #[serde(default)]
     sha256: Option<String>,
+    /// The executable's SHA-512 in hex.
+    #[serde(default)]
+    sha512: Option<String>,
     /// Fingerprints in hex of the certificate that signed the executable, SHA-1 or SHA-256.
     #[serde(default)]
     thumbprints: Vec<String>,
@@ -178,6 +187,16 @@ struct Tunnel {
     organization: Option<String>,
 }
 
+/// What just happened to the device. `false` says nothing.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Endpoint {
+    /// It woke from sleep.
+    woken: bool,
+    /// Its screen was unlocked.
+    unlocked: bool,
+}
+
 /// Why a body is no posture report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` {reason}")]
@@ -200,12 +219,11 @@ pub fn read_posture_report(body: &[u8], received_at: Timestamp, source: Source) 
         reason: format!("cannot be read: {}", error.inner()),
     })?;
     reader.end().map_err(|error| ReportProblem { path: ".".to_owned(), reason: format!("cannot be read: {error}") })?;
-    let seen = read.seen()?.into_iter().map(|seen| Observation { asked_by: None, seen });
-    Ok(Report { received_at, source, observations: seen.collect() })
+    Ok(Report { received_at, source, observations: read.observations()? })
 }
 
 impl PostureReport {
-    fn seen(self) -> Result<Vec<Seen>, ReportProblem> {
+    fn observations(self) -> Result<Vec<Observation>, ReportProblem> {
         let PostureReport {
             os,
             hostname,
@@ -221,13 +239,16 @@ impl PostureReport {
             environment,
             certificates,
             tunnel,
+            endpoint,
         } = self;
+        let (asked, found): (Vec<Process>, Vec<Process>) =
+            processes.iter().flatten().cloned().partition(|process| process.check_id.is_some());
         let seen = [
             os.map(|os| Seen::Os(os.into())),
             hostname.map(Seen::Hostname),
             domain.map(Seen::Domain),
             mac_addresses.map(Seen::Macs),
-            processes.map(|list| Seen::Processes(list.into_iter().map(Into::into).collect())),
+            processes.map(|_| Seen::Processes(found.into_iter().map(Into::into).collect())),
             files.map(|list| Seen::Files(list.into_iter().map(Into::into).collect())),
             volumes.map(|list| Seen::Volumes(list.into_iter().map(Into::into).collect())),
             firewall.map(|firewall| Seen::Firewall(firewall.into())),
@@ -237,8 +258,14 @@ impl PostureReport {
             environment.map(Seen::Environment),
             certificates.map(read_certificates).transpose()?.map(Seen::Certificates),
             tunnel.map(|tunnel| Seen::Tunnel(tunnel.into())),
+            endpoint.map(|Endpoint { woken, unlocked }| Seen::Endpoint { woken, unlocked }),
         ];
-        Ok(seen.into_iter().flatten().collect())
+        let seen = seen.into_iter().flatten().map(|seen| Observation { asked_by: None, seen });
+        let answers = asked.into_iter().map(|process| Observation {
+            asked_by: process.check_id.as_deref().map(CheckId::from),
+            seen: Seen::Process(process.into()),
+        });
+        Ok(seen.chain(answers).collect())
     }
 }
 
@@ -262,8 +289,10 @@ impl From<Os> for facts::Os {
 
 impl From<Process> for facts::Process {
     fn from(process: Process) -> Self {
-        let Process { path, running, sha256, thumbprints } = process;
-        facts::Process { path, running, hash: sha256.unwrap_or_default(), signer_fingerprints: thumbprints }
+        let Process { path, running, check_id: _, sha256, sha512, thumbprints } = process;
+        let mut digests = sha256.into_iter().chain(sha512);
+        let hash = digests.next().unwrap_or_default();
+        facts::Process { path, running, hash, more_hashes: digests.collect(), signer_fingerprints: thumbprints }
     }
 }
 

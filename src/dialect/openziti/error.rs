@@ -113,6 +113,8 @@ error_codes! {
     CouldNotValidate = 400, "COULD_NOT_VALIDATE", "The request's content is not valid; the cause names the field";
     /// The body is not JSON, or of no known kind.
     CouldNotParseBody = 400, "COULD_NOT_PARSE_BODY", "The request's body could not be read as what it should be";
+    /// A signature came with a report and does not count.
+    InvalidEvidence = 400, "INVALID_EVIDENCE", "The report's signature does not count; the cause says why";
     /// A filter cannot be read.
     InvalidFilter = 400, "INVALID_FILTER", "The filter is not valid";
     /// A sort field does not exist.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::posture::Posture;
-use crate::posture::facts::{Distribution, Endpoint, Fact, Process, Sdk};
+use crate::posture::facts::{Distribution, Endpoint, Fact, Process, Sdk, Source};
 use crate::posture::inventory::Inventory;
 
 /// The posture of one identity.
@@ -24,6 +24,12 @@ pub struct PostureData<'a> {
     /// When the device last reported; an addition of ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     checked_in_at: Option<Timestamp>,
+    /// When the device last reported something that its key signed; an addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_in_at: Option<Timestamp>,
+    /// How far its clock was ahead then; an addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_skew_millis: Option<i64>,
     /// What OpenZiti has no words for, each fact with its time and source; an addition of ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     inventory: Option<&'a Inventory>,
@@ -31,7 +37,8 @@ pub struct PostureData<'a> {
 
 /// Shows a posture; `session` is the id under which what belongs to a session (MFA, wake and unlock, SDK) is listed.
 pub fn posture_data<'a>(posture: &'a Posture, session: &'a str) -> PostureData<'a> {
-    let Posture { os, domain, macs, processes, endpoint, mfa, sdk, checked_in_at, inventory } = posture;
+    let Posture { os, domain, macs, processes, endpoint, mfa, sdk, checked_in_at, signed_in_at, inventory, .. } =
+        posture;
     let known = mfa.passed_at.is_some() || *endpoint != Endpoint::default() || sdk.is_some();
     let (domain, mac, os) = (domain.as_ref(), macs.as_ref(), os.as_ref());
     PostureData {
@@ -48,6 +55,8 @@ pub fn posture_data<'a>(posture: &'a Posture, session: &'a str) -> PostureData<'
         },
         processes: processes.iter().map(ProcessData::of).collect(),
         checked_in_at: *checked_in_at,
+        signed_in_at: *signed_in_at,
+        clock_skew_millis: posture.clock_skew_millis,
         inventory: inventory.as_deref(),
     }
 }
@@ -59,6 +68,13 @@ struct Base<'a> {
     last_updated_at: Option<Timestamp>,
     posture_check_id: &'a str,
     timed_out: bool,
+    /// The device's key signed the report; an addition of ours.
+    #[serde(skip_serializing_if = "is_false")]
+    signed: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl<'a> Base<'a> {
@@ -67,6 +83,7 @@ impl<'a> Base<'a> {
             last_updated_at: fact.map(|fact| fact.observed_at),
             posture_check_id: fact.and_then(|fact| fact.asked_by.as_ref()).map_or("", |check| check.as_str()),
             timed_out: false,
+            signed: fact.is_some_and(|fact| fact.source == Source::DeviceSigned),
         }
     }
 }
@@ -115,7 +132,7 @@ struct ProcessData<'a> {
 
 impl<'a> ProcessData<'a> {
     fn of(fact: &'a Fact<Process>) -> Self {
-        let Process { path, running, hash, signer_fingerprints } = &fact.value;
+        let Process { path, running, hash, signer_fingerprints, .. } = &fact.value;
         ProcessData { base: Base::of(Some(fact)), binary_hash: hash, is_running: *running, path, signer_fingerprints }
     }
 }

@@ -84,6 +84,7 @@ fn process(members: &Members<'_>) -> Result<Seen, FieldError> {
         path: members.text("path")?.unwrap_or_default().to_owned(),
         running: members.flag("isRunning")?.unwrap_or(false),
         hash: members.text("hash")?.unwrap_or_default().to_owned(),
+        more_hashes: Vec::new(),
         signer_fingerprints: members.texts("signerFingerprints")?.unwrap_or_default(),
     }))
 }

@@ -107,7 +107,7 @@ impl FileRule {
             (FileState::Absent, false) => Outcome::Pass,
             (_, false) => Outcome::Fail(FailReason::FileAbsent),
             (_, true) => both(
-                matches(self.sha256.as_deref(), file.sha256.as_deref(), FailReason::FileHashMismatch),
+                matches(self.sha256.as_deref(), file.sha256.as_deref().into_iter(), FailReason::FileHashMismatch),
                 self.judge_signer(&file.thumbprints, FailReason::FileSignerMismatch),
             ),
         }
@@ -118,7 +118,7 @@ impl FileRule {
             return Outcome::Fail(FailReason::ProcessNotRunning);
         }
         both(
-            matches(self.sha256.as_deref(), Some(&process.hash), FailReason::ProcessHashMismatch),
+            matches(self.sha256.as_deref(), process.digests(), FailReason::ProcessHashMismatch),
             self.judge_signer(&process.signer_fingerprints, FailReason::ProcessSignerMismatch),
         )
     }
@@ -225,14 +225,16 @@ fn judged<T>(
     }
 }
 
-/// Whether a value is the wanted one, where one is wanted. An empty one was not told.
-fn matches(wanted: Option<&str>, reported: Option<&str>, mismatch: FailReason) -> Outcome {
-    match (wanted, reported.filter(|reported| !reported.is_empty())) {
-        (None, _) => Outcome::Pass,
-        (Some(_), None) => NOT_REPORTED,
-        (Some(wanted), Some(reported)) if wanted.eq_ignore_ascii_case(reported) => Outcome::Pass,
-        (Some(_), Some(_)) => Outcome::Fail(mismatch),
+/// Whether one of the reported values is the wanted one, where one is wanted. An empty one was not told.
+fn matches<'a>(wanted: Option<&str>, reported: impl Iterator<Item = &'a str>, mismatch: FailReason) -> Outcome {
+    let Some(wanted) = wanted else {
+        return Outcome::Pass;
+    };
+    let mut reported = reported.filter(|reported| !reported.is_empty()).peekable();
+    if reported.peek().is_none() {
+        return NOT_REPORTED;
     }
+    if reported.any(|reported| reported.eq_ignore_ascii_case(wanted)) { Outcome::Pass } else { Outcome::Fail(mismatch) }
 }
 
 /// Both must pass; a fail says more than a missing value.

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::id::CheckId;
 
 use super::certificate::Signer;
+use super::evidence::Evidence;
 use super::facts::{Fact, Posture};
 use super::outcome::{Assessment, FailReason, NoResultReason, Outcome};
 use super::platform::Families;
@@ -45,6 +46,9 @@ pub struct Check {
     pub applies_to: Option<Families>,
     /// Facts older than this count as stale; `None` accepts any age.
     pub max_age: Option<Duration>,
+    /// What is demanded of the facts beside what they say.
+    #[serde(skip_serializing_if = "Evidence::is_any", default)]
+    pub evidence: Evidence,
     /// What a person can do to pass, in the operator's words.
     pub remediation: Option<Arc<str>>,
 }
@@ -201,14 +205,43 @@ impl Predicate {
 impl Check {
     /// Answers the question at `now`. The answer's `valid_until` is the first moment at which time alone changes it.
     pub fn assess(&self, posture: &Posture, now: Timestamp) -> Assessment {
+        match self.evidence {
+            Evidence::Any => Assessment::exact(now, |at| self.answer(posture, at)),
+            Evidence::Signed => {
+                let vouched_for = posture.vouched_for();
+                Assessment::exact(now, |at| self.signed_answer(&vouched_for, posture, at))
+            }
+        }
+    }
+
+    /// The answer by what is vouched for alone. Where only what is not vouched for gives another answer, that is said.
+    fn signed_answer(&self, vouched_for: &Posture, posture: &Posture, at: Timestamp) -> Assessment {
+        let answer = self.answer(vouched_for, at);
+        let ignorant = match answer.outcome {
+            Outcome::Pass => false,
+            Outcome::Fail(reason) => reason.of_ignorance() == Some(NoResultReason::NotReported),
+            Outcome::NoResult(reason) => reason == NoResultReason::NotReported,
+        };
+        if !ignorant {
+            return answer;
+        }
+        let by_all = self.answer(posture, at);
+        let until = answer.valid_until.min(by_all.valid_until);
+        if by_all.outcome == answer.outcome {
+            return Assessment::until(answer.outcome, until);
+        }
+        Assessment::until(Outcome::NoResult(NoResultReason::NotSigned), until)
+    }
+
+    fn answer(&self, posture: &Posture, at: Timestamp) -> Assessment {
         let Some(meant_for) = self.applies_to else {
-            return Assessment::exact(now, |at| self.ask(posture, at));
+            return self.ask(posture, at);
         };
         let unanswered = |reason| Assessment::lasting(Outcome::NoResult(reason));
         match posture.family() {
             None => unanswered(NoResultReason::NotReported),
             Some(family) if !meant_for.contains(family) => unanswered(NoResultReason::NotApplicable),
-            Some(_) => Assessment::exact(now, |at| self.held_against(posture, self.ask(posture, at), at)),
+            Some(_) => self.held_against(posture, self.ask(posture, at), at),
         }
     }
 

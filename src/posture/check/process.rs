@@ -136,7 +136,7 @@ impl ProcessRequirement {
         if !process.running {
             return Outcome::Fail(FailReason::ProcessNotRunning);
         }
-        let hash = self.judge_hash(&process.hash);
+        let hash = self.judge_hash(process);
         let signers = self.judge_signers(&process.signer_fingerprints);
         match (hash, signers) {
             (Outcome::Fail(reason), _) | (_, Outcome::Fail(reason)) => Outcome::Fail(reason),
@@ -145,12 +145,13 @@ impl ProcessRequirement {
         }
     }
 
-    fn judge_hash(&self, reported: &str) -> Outcome {
+    fn judge_hash(&self, process: &Process) -> Outcome {
+        let mut reported = process.digests().peekable();
         if self.hashes.is_empty() {
             Outcome::Pass
-        } else if reported.is_empty() {
+        } else if reported.peek().is_none() {
             NOT_REPORTED
-        } else if self.hashes.iter().any(|hash| hash.eq_ignore_ascii_case(reported)) {
+        } else if reported.any(|digest| self.hashes.iter().any(|hash| hash.eq_ignore_ascii_case(digest))) {
             Outcome::Pass
         } else {
             Outcome::Fail(FailReason::ProcessHashMismatch)

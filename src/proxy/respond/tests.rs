@@ -1,10 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::Timestamp;
+use crate::decision::FailedCheck;
 use crate::decision::{FailedPolicy, FailedVerdict};
 use crate::id::CheckId;
 use crate::policy::objects::{Meta, Origin, Service};
@@ -55,6 +56,7 @@ fn failed(id: &str, name: &str, verdict: FailedVerdict) -> FailedCheck {
             }),
             applies_to: None,
             max_age: None,
+            evidence: crate::posture::Evidence::Any,
             remediation: Some("Join <corp> & sign in again".into()),
         }),
         verdict,

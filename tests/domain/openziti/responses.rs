@@ -39,7 +39,13 @@ fn a_bulk_keeps_its_order() {
     .unwrap();
     assert_eq!((report.received_at, report.source), (now(), Source::Device));
     let process = |path: &str, running, hash: &str| {
-        Seen::Process(Process { path: path.into(), running, hash: hash.into(), signer_fingerprints: vec![] })
+        Seen::Process(Process {
+            path: path.into(),
+            running,
+            hash: hash.into(),
+            more_hashes: vec![],
+            signer_fingerprints: vec![],
+        })
     };
     let seen: Vec<Seen> = report.observations.iter().map(|observation| observation.seen.clone()).collect();
     assert_eq!(

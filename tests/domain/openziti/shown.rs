@@ -67,6 +67,7 @@ fn failure(posture: &Posture) -> Failure {
         predicate: Predicate::Missing,
         applies_to: None,
         max_age: None,
+        evidence: postern::posture::Evidence::Any,
         remediation: None,
     };
     failed.push(FailedCheck {

@@ -30,6 +30,7 @@ use crate::clock::Timestamp;
 use crate::id::CheckId;
 use crate::limits;
 use crate::policy::objects::{Meta, Origin, PostureCheck};
+use crate::posture::Evidence;
 use crate::posture::check::Check;
 use crate::posture::platform::Families;
 use input::{Input, Question};
@@ -40,13 +41,14 @@ pub use kind::RuleType;
 pub use references::check_references;
 pub use shown::{Rule, implicit_rule, rule, rule_type, same_content};
 
-/// Members of a rule that are kept as they were written. The last two are ours.
-const KEPT: [&str; 9] =
-    ["name", "type", "description", "match", "schedule", "expiration", "input", ROLE_ATTRIBUTES, REMEDIATION];
+/// Members of a rule that are kept as they were written. The last three are ours.
+const KEPT: [&str; 10] =
+    ["name", "type", "description", "match", "schedule", "expiration", "input", ROLE_ATTRIBUTES, REMEDIATION, EVIDENCE];
 /// Members that are shown and cannot be written: clients that send back what they read mean nothing by them.
 const READ_ONLY: [&str; 3] = ["id", "enabled", "source"];
 const ROLE_ATTRIBUTES: &str = "role_attributes";
 const REMEDIATION: &str = "remediation";
+const EVIDENCE: &str = "evidence";
 
 /// Reads the body of a creation.
 pub fn create_rule(body: &[u8], id: CheckId, now: Timestamp) -> Result<Written<PostureCheck>, ApiError> {
@@ -55,7 +57,7 @@ pub fn create_rule(body: &[u8], id: CheckId, now: Timestamp) -> Result<Written<P
 }
 
 /// Reads the body of a PUT: everything is replaced, the type included. Cloudflare's clients cannot repeat what Cloudflare does not
-/// know, so role attributes and the remediation stay as they are unless the body names them; nothing loosens silently.
+/// know, so role attributes, the remediation and the evidence stay as they are unless the body names them; nothing loosens silently.
 pub fn replace_rule(body: &[u8], known: &PostureCheck, now: Timestamp) -> Result<Written<PostureCheck>, ApiError> {
     let meta = Meta { updated_at: now, ..known.meta.clone() };
     read_rule(&members::object(body)?, known.check.id.clone(), meta, Some(known))
@@ -96,6 +98,7 @@ pub fn read_rule(
         predicate,
         applies_to: applies_to(kind, matched, own_system),
         max_age: timing.max_age(),
+        evidence: additions.evidence,
         remediation: additions.remediation.clone(),
     };
     let as_written = Arc::new(as_written(body, &additions));
@@ -140,7 +143,8 @@ fn nowhere(kind: RuleType, matched: Option<Families>, system: Option<Families>) 
 struct Additions {
     role_attributes: Vec<Arc<str>>,
     remediation: Option<Arc<str>>,
-    /// The two as they were written.
+    evidence: Evidence,
+    /// The three as they were written.
     as_written: Vec<(&'static str, Value)>,
 }
 
@@ -155,13 +159,17 @@ impl Additions {
             Some(known) => known.check.remediation.clone(),
             None => remediation(members)?,
         };
+        let evidence = match kept(EVIDENCE) {
+            Some(known) => known.check.evidence,
+            None => members.one_of(EVIDENCE, &Evidence::ALL, Evidence::as_str)?.unwrap_or_default(),
+        };
         let written = |name| match kept(name) {
             Some(known) => known.as_written.as_ref().and_then(|written| written.get(name)),
             None => members.get(name).filter(|value| *value != ""),
         };
-        let as_written = [ROLE_ATTRIBUTES, REMEDIATION];
+        let as_written = [ROLE_ATTRIBUTES, REMEDIATION, EVIDENCE];
         let as_written = as_written.into_iter().filter_map(|name| Some((name, written(name)?.clone()))).collect();
-        Ok(Additions { role_attributes, remediation, as_written })
+        Ok(Additions { role_attributes, remediation, evidence, as_written })
     }
 }
 
@@ -197,7 +205,7 @@ fn as_written(body: &Map<String, Value>, additions: &Additions) -> Map<String, V
     for name in KEPT {
         let unset = |value: &Value| value.is_null() || (value == "" && name != "description");
         match (name, body.get(name).filter(|value| !unset(value))) {
-            (ROLE_ATTRIBUTES | REMEDIATION, _) => {}
+            (ROLE_ATTRIBUTES | REMEDIATION | EVIDENCE, _) => {}
             (_, Some(value)) => drop(written.insert(name.to_owned(), without_nulls(value))),
             // The one default that is shown; nothing is ever put into the input.
             ("schedule", None) => drop(written.insert(name.to_owned(), timing::SCHEDULE_DEFAULT.into())),

@@ -65,6 +65,7 @@ pub fn implicit_rule(list: &DeviceList) -> Option<PostureCheck> {
         predicate: listed::lookup(DeviceName::SerialNumber, list.id.clone()),
         applies_to: Some(kind.platforms()),
         max_age: None,
+        evidence: crate::posture::Evidence::Any,
         remediation: None,
     };
     let (check, meta) = (Arc::new(check), list.meta.clone());

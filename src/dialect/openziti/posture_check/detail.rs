@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::super::envelope::{Entity, Links};
 use super::TypeId;
 use crate::policy::objects::PostureCheck;
-use crate::posture::Platform;
 use crate::posture::check::Predicate;
 use crate::posture::check::mfa::{self, MfaRule};
 use crate::posture::check::os::{OsRequirement, OsRule};
 use crate::posture::check::process::{ProcessRequirement, Semantic};
 use crate::posture::version::{VersionRange, VersionReading};
+use crate::posture::{Evidence, Platform};
 
 /// A posture check as lists and details show it.
 #[derive(Clone, Debug, Serialize)]
@@ -30,6 +30,8 @@ pub struct PostureCheckDetail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_age: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     remediation: Option<&'a str>,
 }
 
@@ -45,6 +47,7 @@ pub fn posture_check(object: &PostureCheck) -> PostureCheckDetail<'_> {
         role_attributes: &object.role_attributes,
         rule: RuleDetail::of(&check.predicate),
         max_age: check.max_age.map(|age| humantime::format_duration(age).to_string()),
+        evidence: (check.evidence != Evidence::Any).then(|| check.evidence.as_str()),
         remediation: check.remediation.as_deref(),
     }
 }

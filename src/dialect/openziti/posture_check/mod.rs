@@ -15,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::id::CheckId;
 use crate::limits;
 use crate::policy::objects::{Meta, Origin, PostureCheck};
+use crate::posture::Evidence;
 use crate::posture::check::{Check, Predicate};
 
 pub(super) use detail::{OperatingSystem, ProcessDetail, ProcessMultiDetail, timeout_seconds};
@@ -160,6 +161,10 @@ fn read(body: &[u8], id: CheckId, mut meta: Meta, write: Write<'_>) -> Result<Po
             Some(known) if !members.names("maxAge") => known.check.max_age,
             _ => max_age(&members)?,
         },
+        evidence: match write.kept_addition() {
+            Some(known) if !members.names("evidence") => known.check.evidence,
+            _ => evidence(&members)?,
+        },
         remediation: match write.kept_addition() {
             Some(known) if !members.names("remediation") => known.check.remediation.clone(),
             _ => remediation(&members)?,
@@ -179,6 +184,14 @@ fn max_age(members: &Members<'_>) -> Result<Option<Duration>, FieldError> {
             Err(members.wrong("maxAge", format!("is not a length of time such as `15m` or `1h 30m`: {error}")))
         }
     }
+}
+
+fn evidence(members: &Members<'_>) -> Result<Evidence, FieldError> {
+    let Some(text) = members.text("evidence")? else {
+        return Ok(Evidence::Any);
+    };
+    let known = Evidence::ALL.into_iter().find(|evidence| evidence.as_str() == text);
+    known.ok_or_else(|| members.wrong("evidence", "must be `any` or `signed`"))
 }
 
 fn remediation(members: &Members<'_>) -> Result<Option<Arc<str>>, FieldError> {

@@ -122,6 +122,7 @@ fn processes(device: &Value) -> Option<Seen> {
         path: text(&process["path"]).unwrap_or_default(),
         running: running(process),
         hash: text(&process["sha256"]).unwrap_or_default(),
+        more_hashes: Vec::new(),
         signer_fingerprints: text(&process["thumbprint"]).into_iter().collect(),
     });
     Some(Seen::Processes(processes.collect()))

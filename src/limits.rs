@@ -415,8 +415,23 @@ pub const API_FREE_GUESSES_PER_NAME: u32 = 20;
 pub const API_GUESSED_NAMES_MAX: usize = 4096;
 /// Source addresses remembered for a user name because it logged in from there; they are spared the name's lock-out.
 pub const API_FAMILIAR_SOURCES_MAX: usize = 16;
-
 /// Notes kept with a config on what of it is left out.
 pub const CONFIG_NOTES_MAX: usize = 32;
 /// Configs of one service.
 pub const CONFIGS_PER_SERVICE_MAX: usize = 32;
+/// Sessions of one identity with the client API; past it the one that has been quiet longest ends.
+pub const API_SESSIONS_PER_IDENTITY_MAX: usize = 16;
+/// How long such a session lasts without a request.
+pub const API_DEVICE_SESSION_IDLE_MAX: Duration = Duration::from_secs(30 * 60);
+/// Sessions for services of one identity; the oldest goes first.
+pub const API_SERVICE_SESSIONS_PER_IDENTITY_MAX: usize = 256;
+/// Longest text that a client tells of its software at the login, in bytes.
+pub const SDK_TEXT_BYTES_MAX: usize = 255;
+/// Certificates of one identity whose MFA pass is remembered; the oldest pass goes first.
+pub const MFA_PASSES_PER_IDENTITY_MAX: usize = 8;
+/// Longest MFA code that is looked at, in bytes.
+pub const MFA_CODE_BYTES_MAX: usize = 64;
+/// Wrong MFA codes of an identity before it is locked out.
+pub const MFA_FREE_GUESSES: u32 = 5;
+/// Longest such lock-out. A code is six digits, so guessing must take years.
+pub const MFA_LOCK_OUT_MAX: Duration = Duration::from_secs(15 * 60);

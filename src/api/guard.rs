@@ -17,7 +17,8 @@ use super::guessing::Guessing;
 use super::language::Language;
 use super::passwords::Passwords;
 use super::refusal::Refusal;
-use super::sessions::{Key, Session, Sessions, Shown};
+use super::sessions::{Session, Sessions, Shown};
+use super::token::Key;
 
 /// Who may come in, who is in, and who tries to get in.
 #[derive(Debug)]

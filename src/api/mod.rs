@@ -33,6 +33,7 @@ mod prompts;
 mod refusal;
 pub mod reload;
 mod sessions;
+mod token;
 mod version;
 mod writing;
 

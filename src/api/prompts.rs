@@ -4,13 +4,21 @@ use crate::clock::Timestamp;
 use crate::dialect::openziti::PromptedService;
 use crate::enforce::{Device, Enforcer};
 use crate::id::CheckId;
-use crate::policy::snapshot::{CheckSlot, Snapshot};
+use crate::policy::objects::Service;
+use crate::policy::snapshot::{CheckSlot, ServiceIndex, Snapshot};
 use crate::posture::check::Predicate;
 use crate::posture::facts::Mfa;
 use crate::posture::report::{Report, Seen};
 
 /// The services among those the device's own policies lead to.
-pub(super) fn prompts(enforcer: &Enforcer, device: &Device, report: &Report) -> Vec<PromptedService> {
+///
+/// Of a concealed service only those are told to whom it is open.
+pub(super) fn prompts(
+    enforcer: &Enforcer,
+    device: &Device,
+    certificate: &str,
+    report: &Report,
+) -> Vec<PromptedService> {
     let (mut woken, mut unlocked) = (false, false);
     for observation in &report.observations {
         if let Seen::Endpoint { woken: now_woken, unlocked: now_unlocked } = &observation.seen {
@@ -18,12 +26,17 @@ pub(super) fn prompts(enforcer: &Enforcer, device: &Device, report: &Report) -> 
             unlocked |= now_unlocked;
         }
     }
-    let mfa = device.known().posture.mfa;
+    let mfa = device.known().posture.mfa_proven_by(certificate);
     if !(woken || unlocked) || mfa.passed_at.is_none() {
         return Vec::new();
     }
     let event = Event { woken, unlocked, mfa, at: report.received_at };
-    event.prompts(enforcer.published().snapshot(), device)
+    let published = enforcer.published();
+    let snapshot = published.snapshot();
+    let shown = |service: &Service, index: ServiceIndex| {
+        !service.concealed || enforcer.verdict(snapshot, device, certificate, index, event.at).is_ok()
+    };
+    event.prompts(snapshot, device, shown)
 }
 
 struct Event {
@@ -34,7 +47,12 @@ struct Event {
 }
 
 impl Event {
-    fn prompts(&self, snapshot: &Snapshot, device: &Device) -> Vec<PromptedService> {
+    fn prompts(
+        &self,
+        snapshot: &Snapshot,
+        device: &Device,
+        shown: impl Fn(&Service, ServiceIndex) -> bool,
+    ) -> Vec<PromptedService> {
         let Some(identity) = snapshot.find_identity(device.identity()) else {
             return Vec::new();
         };
@@ -47,7 +65,7 @@ impl Event {
                 let Some(check) = snapshot.check(*check) else { continue };
                 let Predicate::Mfa(rule) = &check.predicate else { continue };
                 let due = rule.is_cut_short_by(self.woken, self.unlocked, &self.mfa, self.at);
-                if due && !told.contains(&&check.id) {
+                if due && !told.contains(&&check.id) && shown(service, index) {
                     told.push(&check.id);
                     prompted.push(PromptedService::new(service.id.as_str(), &*service.name, rule));
                 }

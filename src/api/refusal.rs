@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
-use crate::decision::DenialReason;
+use crate::decision::{Denial, DenialReason};
 use crate::dialect::cloudflare;
-use crate::dialect::openziti::{ApiError, ErrorCode, ErrorEnvelope, FieldError};
+use crate::dialect::openziti::{ApiError, ErrorCode, ErrorEnvelope, FieldError, invalid_posture};
 use crate::limits;
 
 use super::language::Language;
@@ -29,6 +29,8 @@ pub(super) struct Refusal {
 enum Cause {
     OpenZiti(ApiError),
     Cloudflare(cloudflare::ApiError),
+    /// OpenZiti's refusal for posture, which tells the failing checks.
+    Posture(Arc<Denial>),
 }
 
 impl From<ApiError> for Refusal {
@@ -71,6 +73,11 @@ impl Refusal {
         Refusal::because(code, "certificate", reason.title(), reason.code())
     }
 
+    /// Checks of the service's policies do not pass.
+    pub(super) fn invalid_posture(denial: Arc<Denial>) -> Self {
+        Refusal { error: Arc::new(Cause::Posture(denial)), retry_after: None }
+    }
+
     /// Too many wrong tokens or passwords came from there, or for this user name.
     pub(super) fn locked_out(remaining: Duration) -> Self {
         Refusal { retry_after: Some(remaining), ..ErrorCode::RateLimited.into() }
@@ -91,6 +98,7 @@ impl Refusal {
         match &*self.error {
             Cause::OpenZiti(error) => error.code,
             Cause::Cloudflare(error) => in_openziti(error.code()),
+            Cause::Posture(_) => ErrorCode::InvalidPosture,
         }
     }
 
@@ -98,6 +106,7 @@ impl Refusal {
         match &*self.error {
             Cause::OpenZiti(error) => error.code.status(),
             Cause::Cloudflare(error) => error.code().status(),
+            Cause::Posture(_) => ErrorCode::InvalidPosture.status(),
         }
     }
 
@@ -113,6 +122,13 @@ impl Refusal {
                 translated = ApiError { code: in_openziti(error.code()), cause: Some(cause) };
                 let body = serde_json::to_vec(&ErrorEnvelope::new(&translated, request_id));
                 (error.code().status(), body.unwrap_or_default())
+            }
+            (Cause::Posture(denial), Language::OpenZiti) => {
+                (self.status(), serde_json::to_vec(&invalid_posture(denial, request_id)).unwrap_or_default())
+            }
+            (Cause::Posture(_), Language::Cloudflare) => {
+                let error = in_cloudflare(&ErrorCode::InvalidPosture.into());
+                (error.code().status(), serde_json::to_vec(&cloudflare::failure(&error)).unwrap_or_default())
             }
             (Cause::OpenZiti(error), Language::Cloudflare) => {
                 let error = in_cloudflare(error);
@@ -154,10 +170,13 @@ fn in_cloudflare(error: &ApiError) -> cloudflare::ApiError {
     let code = match error.code {
         ErrorCode::CouldNotParseBody => Code::Malformed,
         ErrorCode::Unauthorized => Code::Unauthenticated,
-        ErrorCode::NotFound => Code::NoRoute,
+        ErrorCode::NotFound | ErrorCode::MfaEnrollmentNotStarted => Code::NoRoute,
         ErrorCode::MethodNotAllowed => Code::MethodNotAllowed,
         ErrorCode::RequestTimeout => Code::BodyTimeout,
-        ErrorCode::CanNotDeleteReferencedEntity | ErrorCode::InvalidPosture => Code::InUse,
+        ErrorCode::CanNotDeleteReferencedEntity
+        | ErrorCode::InvalidPosture
+        | ErrorCode::MfaExists
+        | ErrorCode::MfaNotEnrolled => Code::InUse,
         ErrorCode::RequestEntityTooLarge => Code::TooLarge,
         ErrorCode::UnsupportedMediaType => Code::UnsupportedMediaType,
         ErrorCode::RateLimited => Code::RateLimited,
@@ -165,6 +184,7 @@ fn in_cloudflare(error: &ApiError) -> cloudflare::ApiError {
         ErrorCode::Timeout | ErrorCode::Unavailable => Code::Unavailable,
         ErrorCode::CouldNotValidate
         | ErrorCode::InvalidEvidence
+        | ErrorCode::MfaInvalidToken
         | ErrorCode::InvalidFilter
         | ErrorCode::InvalidSortIdentifier
         | ErrorCode::InvalidPagination => Code::Invalid,

@@ -5,15 +5,10 @@
 //! more, which is asked with each request.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest::{SHA256, digest};
 use ring::error::Unspecified;
-use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::clock::Timestamp;
 use crate::config::{Admin as Access, AdminSession};
@@ -23,27 +18,7 @@ use crate::secret::Secret;
 
 use super::access::Operator;
 use super::edge::unique_id;
-
-/// Random bytes of a token.
-const TOKEN_BYTES: usize = 32;
-
-/// What finds a session: the SHA-256 of its token. It shows nothing of itself.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key([u8; 32]);
-
-impl Key {
-    fn of(token: &[u8]) -> Self {
-        let mut key = [0; 32];
-        key.copy_from_slice(digest(&SHA256, token).as_ref());
-        Key(key)
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Key(…)")
-    }
-}
+use super::token::{self, Key};
 
 /// What was shown at the login.
 #[derive(Clone, Debug)]
@@ -103,9 +78,7 @@ impl Sessions {
         address: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(Secret, Session), Unspecified> {
-        let mut random = [0; TOKEN_BYTES];
-        SystemRandom::new().fill(&mut random)?;
-        let token = Secret::new(URL_SAFE_NO_PAD.encode(random));
+        let token = token::fresh()?;
         let session = Session {
             id: unique_id(now),
             shown,

@@ -63,7 +63,7 @@ pub(super) async fn show(asked: Api, request: Request) -> Response {
 }
 
 /// The name and port the client knows this listener by.
-fn host(request: &Request) -> Option<Authority> {
+pub(super) fn host(request: &Request) -> Option<Authority> {
     let named = request.uri().authority().cloned();
     let named = named.or_else(|| request.headers().get(HOST)?.to_str().ok()?.parse().ok());
     // Whatever stands before an `@` would be somebody's name.

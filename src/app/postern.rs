@@ -9,7 +9,7 @@ use pingora::services::background::{GenBackgroundService, background_service};
 
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{self, Environment, Findings, NameFrom, Settings, Store as StoreKind};
-use crate::enforce::Enforcer;
+use crate::enforce::{Enforcer, SecondFactors};
 use crate::policy::subject::SubjectKind;
 use crate::provider;
 use crate::proxy::{Gate, GateOptions};
@@ -34,6 +34,7 @@ pub struct Postern {
     credentials: CredentialFactory,
     policy: Arc<PolicyFolder>,
     sealer: Arc<Sealer>,
+    factors: Arc<SecondFactors>,
     providers: reqwest::Client,
 }
 
@@ -116,10 +117,13 @@ impl Postern {
         let providers = provider::http_client(outgoing_config(&settings.cloudflare.ca_files)?)?;
         let enforcer = Enforcer::new(clock, metrics, store.clone());
         let restored = enforcer.restore()?;
+        let factors = SecondFactors::new(Arc::clone(&enforcer), Arc::clone(&sealer));
+        let second_factors = restore_factors(&factors)?;
         tracing::info!(
             postures = restored.postures,
             failures = restored.failures,
             objects = restored.objects,
+            second_factors,
             unreadable = restored.unreadable,
             "state restored"
         );
@@ -128,7 +132,18 @@ impl Postern {
         policy.load().map_err(StartError::Policy)?;
         let credentials = CredentialFactory::new(Arc::clone(trust.clients()), &settings.identity.subjects, enrolment);
         let settings = Arc::new(settings);
-        Ok(Postern { config_file: None, settings, enforcer, store, trust, credentials, policy, sealer, providers })
+        Ok(Postern {
+            config_file: None,
+            settings,
+            enforcer,
+            store,
+            trust,
+            credentials,
+            policy,
+            sealer,
+            factors,
+            providers,
+        })
     }
 
     /// The file it was configured by, if there is one.
@@ -164,6 +179,11 @@ impl Postern {
     /// What encrypts the secrets in the store.
     pub fn sealer(&self) -> &Arc<Sealer> {
         &self.sealer
+    }
+
+    /// The second factors of identities.
+    pub fn factors(&self) -> &Arc<SecondFactors> {
+        &self.factors
     }
 
     /// The client that asks posture providers.
@@ -259,6 +279,15 @@ fn open_store(settings: &Settings, clock: &SharedClock, metrics: &Metrics) -> Re
             Ok(store)
         }
     }
+}
+
+/// Brings second factors back, and says how many.
+fn restore_factors(factors: &SecondFactors) -> Result<usize, StoreError> {
+    let (count, unreadable) = factors.restore()?;
+    for error in unreadable {
+        tracing::error!(%error, "a stored second factor cannot be read; its identity passes no MFA check until it is removed");
+    }
+    Ok(count)
 }
 
 /// A store that forgets needs no key that outlives it.

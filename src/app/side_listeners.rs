@@ -75,7 +75,9 @@ impl SideListeners {
         };
         serve(
             client_api.0,
-            Client::new(Arc::clone(enforcer)).with_limits(&postern.settings().limits).router(),
+            Client::new(Arc::clone(enforcer), Arc::clone(postern.factors()))
+                .with_limits(&postern.settings().limits)
+                .router(),
             client_api.1,
         );
         let routes = Admin {
@@ -89,6 +91,7 @@ impl SideListeners {
                 sealer: Arc::clone(postern.sealer()),
                 providers: postern.providers().clone(),
             },
+            factors: Arc::clone(postern.factors()),
             authorities: Authorities {
                 shown: Arc::clone(postern.trust().admin()),
                 clients: Arc::clone(postern.trust().clients()),

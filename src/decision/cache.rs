@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::policy::snapshot::ServiceIndex;
+use crate::posture::facts::Mfa;
 
 use super::denial::Denial;
 use super::permit::Permit;
@@ -21,6 +22,8 @@ pub struct Basis {
     pub generation: u64,
     /// The posture's revision.
     pub revision: u64,
+    /// The MFA state that counts for who asks: certificates of one identity differ in it.
+    pub mfa: Mfa,
 }
 
 /// The verdicts of one identity, by service.

@@ -1,5 +1,7 @@
 //! The one evaluator.
 
+mod standings;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ use super::asker::Asker;
 use super::denial::{Denial, DenialReason, FailedCheck, FailedPolicy, FailedVerdict};
 use super::lock::Lock;
 use super::permit::Permit;
+
+pub use standings::{CheckStanding, PolicyStanding, standings};
 
 /// The answer to a request.
 pub type Decision = Result<Permit, Denial>;

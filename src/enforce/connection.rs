@@ -113,6 +113,11 @@ impl Connection {
         self.credential.as_ref()
     }
 
+    /// The SHA-256 of the certificate in lower-case hex; empty where there is none, which is nobody's.
+    pub fn fingerprint(&self) -> &str {
+        self.credential.as_ref().map_or("", |credential| credential.fingerprint())
+    }
+
     pub(super) fn resolved(&self) -> arc_swap::Guard<Option<Arc<Resolved>>> {
         self.resolved.load()
     }

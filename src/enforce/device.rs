@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -21,6 +22,7 @@ pub struct Device {
     pub(super) verdicts: VerdictCache,
     failures: Mutex<Ring>,
     nonces: Nonces,
+    seen: Mutex<Seen>,
     /// Held while a report is taken in, so that reports of one device follow each other.
     pub(super) intake: tokio::sync::Mutex<()>,
 }
@@ -34,6 +36,13 @@ pub struct Known {
     pub posture: Posture,
     /// The lock that was put on last, whether or not it still holds.
     pub lock: Option<Arc<Lock>>,
+}
+
+/// What the device's client was last told of what it may reach, as a digest, and since when that is so.
+#[derive(Debug, Default)]
+struct Seen {
+    digest: u64,
+    at: Timestamp,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +67,7 @@ impl Device {
             verdicts: VerdictCache::default(),
             failures: Mutex::default(),
             nonces: Nonces::default(),
+            seen: Mutex::default(),
             intake: tokio::sync::Mutex::default(),
         }
     }
@@ -98,6 +108,17 @@ impl Device {
             posture: known.posture.clone(),
             lock: lock.clone(),
         });
+    }
+
+    /// When what the device may reach last changed, as far as anybody looked; `digest` stands for what it may reach `now`. A change
+    /// always has a later time than the one before.
+    pub fn last_change(&self, digest: u64, now: Timestamp) -> Timestamp {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.digest != digest || seen.at == Timestamp::default() {
+            let at = now.max(seen.at.after(Duration::from_millis(1)));
+            *seen = Seen { digest, at };
+        }
+        seen.at
     }
 
     /// Adds a failure to the ring and returns the slot it takes on disk.

@@ -231,7 +231,8 @@ impl Enforcer {
         now: Timestamp,
     ) -> Result<Verdict, DenialReason> {
         trusted(connection, now)?;
-        let verdict = |device: &Device| self.verdict(published.snapshot(), device, service, now);
+        let certificate = connection.fingerprint();
+        let verdict = |device: &Device| self.verdict(published.snapshot(), device, certificate, service, now);
         let resolved = connection.resolved();
         match resolved.as_ref().filter(|resolved| resolved.generation == published.snapshot().generation()) {
             Some(resolved) => resolved.device.as_deref().map(verdict).map_err(|reason| *reason),
@@ -239,10 +240,19 @@ impl Enforcer {
         }
     }
 
-    /// The verdict for a device, from the cache or by evaluation. Re-decisions of live work ask this too.
-    pub fn verdict(&self, snapshot: &Snapshot, device: &Device, service: ServiceIndex, now: Timestamp) -> Verdict {
+    /// The verdict for a device that comes with this certificate, from the cache or by evaluation. Re-decisions of live work ask
+    /// this too.
+    pub fn verdict(
+        &self,
+        snapshot: &Snapshot,
+        device: &Device,
+        certificate: &str,
+        service: ServiceIndex,
+        now: Timestamp,
+    ) -> Verdict {
         let known = device.known();
-        let basis = Basis { generation: snapshot.generation(), revision: known.revision };
+        let mfa = known.posture.mfa_proven_by(certificate);
+        let basis = Basis { generation: snapshot.generation(), revision: known.revision, mfa };
         if let Some(verdict) = device.verdicts.find(basis, service, now) {
             self.metrics.verdict_cache_hits.inc();
             return verdict;
@@ -252,7 +262,9 @@ impl Enforcer {
             self.metrics.posture_age_seconds.observe(now.since(newest).as_secs_f64());
         }
         let took = Stopwatch::start();
-        let decision = engine::decide(snapshot, &known.asker(device.identity()), service, now);
+        let posture = known.posture.as_proven_by(certificate);
+        let asker = Asker { posture: &posture, ..known.asker(device.identity()) };
+        let decision = engine::decide(snapshot, &asker, service, now);
         self.metrics.decision_seconds.observe(took.seconds());
         let verdict: Verdict = decision.map(Arc::new).map_err(Arc::new);
         device.verdicts.store(basis, service, verdict.clone());
@@ -266,6 +278,20 @@ impl Enforcer {
             Some(device) => engine::decide(snapshot, &device.known().asker(identity), service, now),
             None => engine::decide(snapshot, &Asker::new(identity, &Posture::default()), service, now),
         }
+    }
+
+    /// The same over a connection with this certificate, whose MFA pass alone counts then.
+    pub fn explain_over(
+        &self,
+        snapshot: &Snapshot,
+        device: &Device,
+        certificate: &str,
+        service: ServiceIndex,
+    ) -> Decision {
+        let known = device.known();
+        let posture = known.posture.as_proven_by(certificate);
+        let asker = Asker { posture: &posture, ..known.asker(device.identity()) };
+        engine::decide(snapshot, &asker, service, self.clock.now())
     }
 
     /// Whether no operator has locked the device's identity out.

@@ -14,6 +14,7 @@ pub mod locks;
 pub mod nonces;
 pub mod objects;
 pub mod published;
+pub mod second_factor;
 mod unreadable;
 mod waiting;
 
@@ -27,4 +28,5 @@ pub use locks::{LockRefused, Locked};
 pub use nonces::{Nonce, Nonces};
 pub use objects::{Change, ChangeRefused, Object, ObjectId, Turn};
 pub use published::Published;
+pub use second_factor::{FactorRefused, SecondFactors};
 pub use waiting::wait_until;

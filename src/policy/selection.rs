@@ -57,6 +57,16 @@ impl Snapshot {
         [PolicyType::Dial, PolicyType::Bind].into_iter().filter(|wanted| granted(*wanted)).collect()
     }
 
+    /// The policies of both types that select an identity and a service.
+    pub fn policies_between(
+        &self,
+        identity: IdentityIndex,
+        service: ServiceIndex,
+    ) -> impl Iterator<Item = &CompiledPolicy> {
+        let leading = self.leading_to(service).filter_map(|index| self.policies.get(index.position()));
+        leading.filter(move |policy| self.is_for(policy, identity))
+    }
+
     /// The services an identity may reach or host, provided that the checks pass.
     pub fn services_for(&self, identity: IdentityIndex) -> Vec<&Service> {
         let own: Vec<bool> = self.policies.iter().map(|policy| self.is_for(policy, identity)).collect();

@@ -50,6 +50,7 @@ impl Posture {
             processes: self.vouched_processes(),
             endpoint: self.endpoint,
             mfa: self.mfa,
+            mfa_passes: self.mfa_passes.clone(),
             sdk: self.sdk.clone(),
             checked_in_at: self.signed_in_at,
             signed_in_at: self.signed_in_at,

@@ -1,5 +1,7 @@
 //! The facts known about one device, each with its source and the time it was observed.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,7 @@ use super::inventory::Inventory;
 use super::platform::Family;
 use crate::clock::Timestamp;
 use crate::id::CheckId;
+use crate::limits;
 
 /// Everything known about one device now.
 ///
@@ -27,8 +30,11 @@ pub struct Posture {
     pub processes: Vec<Fact<Process>>,
     /// When the device last woke and was last unlocked.
     pub endpoint: Endpoint,
-    /// When multi-factor authentication was last passed.
+    /// When multi-factor authentication was last passed, as a check sees it.
     pub mfa: Mfa,
+    /// The passes behind it. Over a connection only that of its own certificate counts: see [`Posture::as_proven_by`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mfa_passes: Vec<MfaPass>,
     /// The client software that reports, when it told.
     pub sdk: Option<Sdk>,
     /// When the device last reported anything to this gateway, over a connection with its own certificate.
@@ -57,6 +63,36 @@ impl Posture {
     /// The kind of device, as far as its system's name tells.
     pub fn family(&self) -> Option<Family> {
         Family::of_reported(&self.os.as_ref()?.value.name)
+    }
+
+    /// The MFA state that counts over a connection with this certificate.
+    pub fn mfa_proven_by(&self, certificate: &str) -> Mfa {
+        let pass = self.mfa_passes.iter().find(|pass| *pass.certificate == *certificate);
+        Mfa { passed_at: pass.map(|pass| pass.passed_at) }
+    }
+
+    /// This posture as it counts over a connection with this certificate: who stole one certificate of an identity has not
+    /// stolen the pass of another.
+    pub fn as_proven_by(&self, certificate: &str) -> Cow<'_, Posture> {
+        let mfa = self.mfa_proven_by(certificate);
+        if mfa == self.mfa { Cow::Borrowed(self) } else { Cow::Owned(Posture { mfa, ..self.clone() }) }
+    }
+
+    /// This posture with an MFA pass shown with a certificate. Of too many certificates the one of the oldest pass is forgotten.
+    #[must_use]
+    pub fn with_mfa_pass(&self, certificate: &str, passed_at: Timestamp) -> Posture {
+        let mut passes = self.mfa_passes.clone();
+        passes.retain(|pass| *pass.certificate != *certificate);
+        let surplus = passes.len().saturating_sub(limits::MFA_PASSES_PER_IDENTITY_MAX.saturating_sub(1));
+        passes.drain(..surplus);
+        passes.push(MfaPass { certificate: certificate.into(), passed_at });
+        Posture { mfa: Mfa { passed_at: Some(passed_at) }, mfa_passes: passes, ..self.clone() }
+    }
+
+    /// This posture without any MFA pass.
+    #[must_use]
+    pub fn without_mfa_passes(&self) -> Posture {
+        Posture { mfa: Mfa::default(), mfa_passes: Vec::new(), ..self.clone() }
     }
 
     /// When the newest fact was observed; `None` when nothing was ever reported.
@@ -192,6 +228,16 @@ pub struct Endpoint {
 pub struct Mfa {
     /// When MFA was last passed.
     pub passed_at: Option<Timestamp>,
+}
+
+/// One MFA pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MfaPass {
+    /// The SHA-256 of the certificate it was shown with, in lower-case hex.
+    pub certificate: Arc<str>,
+    /// When.
+    pub passed_at: Timestamp,
 }
 
 /// The software that speaks for the device.

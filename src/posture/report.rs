@@ -7,7 +7,7 @@ use crate::id::CheckId;
 use crate::limits;
 
 use super::certificate::DeviceCertificate;
-use super::facts::{Fact, Os, Posture, Process, Source};
+use super::facts::{Fact, Os, Posture, Process, Sdk, Source};
 use super::fold::bare_hex;
 use super::inventory::{AntivirusProduct, File, Firewall, Inventory, Tunnel, Volume};
 use super::provider::ProviderRecord;
@@ -70,6 +70,8 @@ pub enum Seen {
     Provider(ProviderRecord),
     /// How far the device's clock was ahead of the gateway's when it signed, in milliseconds.
     ClockSkew(i64),
+    /// The software that speaks for the device.
+    Sdk(Sdk),
     /// The device woke or was unlocked just now; `false` says nothing.
     Endpoint {
         /// It woke from sleep.
@@ -181,6 +183,7 @@ impl Posture {
                 providers.push(fact(report, observation, record.clone()));
             }
             Seen::ClockSkew(millis) => self.clock_skew_millis = Some(*millis),
+            Seen::Sdk(sdk) => self.sdk = Some(sdk.clone()),
             Seen::Endpoint { woken, unlocked } => {
                 stamp(&mut self.endpoint.woken_at, *woken, report.received_at);
                 stamp(&mut self.endpoint.unlocked_at, *unlocked, report.received_at);
@@ -286,6 +289,11 @@ impl Observation {
             }
             Seen::Tunnel(tunnel) => short(index, "organization", tunnel.organization.as_deref().unwrap_or_default()),
             Seen::Provider(record) => short(index, "connection id", record.connection.as_str()),
+            Seen::Sdk(sdk) => {
+                let Sdk { app_id, app_version, branch, revision, kind, version } = sdk;
+                let mut texts = [app_id, app_version, branch, revision, kind, version].into_iter().flatten();
+                texts.try_for_each(|text| short(index, "SDK text", text))
+            }
             Seen::Firewall(_) | Seen::ClockSkew(_) | Seen::Endpoint { .. } => Ok(()),
         }
     }

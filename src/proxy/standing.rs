@@ -135,7 +135,10 @@ impl Gate {
             return refuse(DenialReason::UnknownService);
         };
         match enforcer.identify(&published, &standing.connection.connection) {
-            Ok(device) => enforcer.verdict(snapshot, &device, index, enforcer.clock().now()),
+            Ok(device) => {
+                let certificate = standing.connection.connection.fingerprint();
+                enforcer.verdict(snapshot, &device, certificate, index, enforcer.clock().now())
+            }
             Err(reason) => refuse(reason),
         }
     }

@@ -56,14 +56,23 @@ pub enum Table {
     Audit,
     /// Locks that operators put on identities, by identity id.
     Locks,
+    /// Second factors of identities, by identity id.
+    SecondFactors,
     /// Facts about the store itself. The key `schema` belongs to the backend.
     Meta,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 6] =
-        [Table::Postures, Table::Failures, Table::Objects, Table::Audit, Table::Locks, Table::Meta];
+    pub const ALL: [Table; 7] = [
+        Table::Postures,
+        Table::Failures,
+        Table::Objects,
+        Table::Audit,
+        Table::Locks,
+        Table::SecondFactors,
+        Table::Meta,
+    ];
 
     /// The table's stable name: part of the file format.
     pub const fn name(self) -> &'static str {
@@ -73,6 +82,7 @@ impl Table {
             Table::Objects => "objects",
             Table::Audit => "audit",
             Table::Locks => "locks",
+            Table::SecondFactors => "second-factors",
             Table::Meta => "meta",
         }
     }
@@ -155,7 +165,7 @@ mod tests {
     #[test]
     fn table_names_are_part_of_the_file_format() {
         let names = Table::ALL.map(Table::name);
-        assert_eq!(names, ["postures", "failures", "objects", "audit", "locks", "meta"]);
+        assert_eq!(names, ["postures", "failures", "objects", "audit", "locks", "second-factors", "meta"]);
     }
 
     #[test]

@@ -7,16 +7,20 @@ mod audit;
 #[path = "../support/authority.rs"]
 mod authority;
 mod configs;
+mod devices;
 mod diagnostics;
 mod durability;
 mod evidence;
 #[path = "../store/faulty.rs"]
 #[expect(dead_code, reason = "shared with the store's tests, which use more of it")]
 mod faulty;
+#[path = "../support/json_schema.rs"]
+mod json_schema;
 mod listener;
 mod lists;
 mod locks;
 mod logs;
+mod mfa;
 mod native;
 #[path = "../domain/objects.rs"]
 mod objects;
@@ -26,5 +30,7 @@ mod prompts;
 mod relations;
 mod reports;
 mod sessions;
+#[path = "../support/totp.rs"]
+mod totp;
 mod world;
 mod writes;

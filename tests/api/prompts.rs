@@ -4,23 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern::policy::roles::{Role, Semantic};
-use postern::posture::Posture;
 use postern::posture::check::mfa::{GRACE, MfaRule};
 use postern::posture::check::{Check, Predicate};
-use postern::posture::facts::Mfa;
-use postern::store::{Backend, MemoryBackend, Store, Table};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::authority::now;
+use crate::devices::Device;
+use crate::mfa::App;
 use crate::objects;
 use crate::world::{World, policy};
 
 /// A policy of `laptop` and one of `phone`, each with an MFA check that prompts on wake.
 fn world() -> World {
-    let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
-    let passed = Posture { mfa: Mfa { passed_at: Some(now()) }, ..Posture::default() };
-    backend.commit(&[Store::put_of(Table::Postures, "laptop-id", &passed).unwrap()]).unwrap();
-
     let mut written = objects::World { objects: policy() };
     let mut check = objects::check("mfa-id", "mfa", &[]);
     let rule = MfaRule {
@@ -36,8 +30,7 @@ fn world() -> World {
     for (id, who, what) in [("own", "@laptop", "@wiki"), ("foreign", "@phone", "@status")] {
         written.add_policy(objects::policy(id, Semantic::AnyOf, role(who), role(what), role("@mfa-id")));
     }
-    let world = World::over(backend);
-    world.enforcer.restore().unwrap();
+    let world = World::new();
     world.enforcer.publish_files(written.objects).unwrap();
     world
 }
@@ -46,7 +39,8 @@ fn world() -> World {
 async fn a_device_that_wakes_is_told_which_of_its_services_will_close() {
     let world = world();
     let api = world.client().await;
-    let http = world.http(&api, Some(&world.ca.client("laptop")));
+    let laptop = Device::new(&world, &api, "laptop");
+    App::enrol(&world, &laptop).await;
     for (body, told) in [
         (
             json!({"id": "mfa-id", "typeId": "ENDPOINT_STATE", "woken": true}),
@@ -55,8 +49,7 @@ async fn a_device_that_wakes_is_told_which_of_its_services_will_close() {
         (json!({"id": "mfa-id", "typeId": "ENDPOINT_STATE", "unlocked": true}), json!([])),
         (json!({"id": "domain-id", "typeId": "DOMAIN", "domain": "corp.example"}), json!([])),
     ] {
-        let request = http.post(api.url("/edge/client/v1/posture-response")).json(&body);
-        let reply: Value = request.send().await.unwrap().json().await.unwrap();
+        let reply = laptop.post("/posture-response", body.clone()).await.1;
         assert_eq!(reply["data"]["services"], told, "{body}");
     }
 }

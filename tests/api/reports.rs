@@ -269,7 +269,7 @@ async fn an_unknown_certificate_of_an_enrolling_ca_gets_an_identity() {
 async fn operators_may_lower_the_bounds_of_a_report() {
     let world = World::in_force();
     let limits = Limits { report_bytes: 1024, report_observations: 2 };
-    let router = ClientApi::new(Arc::clone(&world.enforcer)).with_limits(&limits).router();
+    let router = ClientApi::new(Arc::clone(&world.enforcer), Arc::clone(&world.factors)).with_limits(&limits).router();
     let api = world.serve(router, world.security(true), Bounds::default()).await;
     let http = world.http(&api, Some(&world.ca.client("laptop")));
     let three = json!([domain("a.example"), domain("b.example"), domain("c.example")]).to_string();

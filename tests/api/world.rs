@@ -14,7 +14,7 @@ use postern::api::{
 use postern::clock::{Clock, ManualClock, SharedClock, Timestamp};
 use postern::config::{self, AdminCertificate, AdminRole, AdminToken, AdminUser, Findings, PasswordHash};
 use postern::decision::DenialReason;
-use postern::enforce::{Credential, Enforcer, Enrollment, SignatureRefused};
+use postern::enforce::{Credential, Enforcer, Enrollment, SecondFactors, SignatureRefused};
 use postern::policy::Subject;
 use postern::policy::objects::Objects;
 use postern::policy::roles::{Role, Semantic};
@@ -63,6 +63,7 @@ pub(crate) struct World {
     pub(crate) enrols: bool,
     /// Encrypts the secrets of integrations.
     pub(crate) sealer: Arc<Sealer>,
+    pub(crate) factors: Arc<SecondFactors>,
     server: Issued,
 }
 
@@ -97,7 +98,16 @@ impl World {
         let status = ReloadStatus::new();
         let next_load = Arc::new(Mutex::new(Ok(policy())));
         let (readiness, sealer) = (Readiness::new(), Arc::new(Sealer::ephemeral().unwrap()));
-        World { ca, clock, enforcer, readiness, status, next_load, trust, enrols: false, sealer, server }
+        let factors = SecondFactors::new(Arc::clone(&enforcer), Arc::clone(&sealer));
+        World { factors, ca, clock, enforcer, readiness, status, next_load, trust, enrols: false, sealer, server }
+    }
+
+    /// The same world after the process began anew over what `backend` holds.
+    pub(crate) fn restarted(self, backend: Arc<dyn Backend>) -> World {
+        let store = Store::over(backend, Arc::new(())).unwrap();
+        let enforcer = Enforcer::new(self.shared_clock(), Metrics::new().unwrap(), store);
+        let factors = SecondFactors::new(Arc::clone(&enforcer), Arc::clone(&self.sealer));
+        World { enforcer, factors, ..self }
     }
 
     /// With a policy in force: see [`policy`].
@@ -147,13 +157,13 @@ impl World {
     }
 
     pub(crate) async fn client(&self) -> Served {
-        let api = ClientApi::new(Arc::clone(&self.enforcer));
+        let api = ClientApi::new(Arc::clone(&self.enforcer), Arc::clone(&self.factors));
         self.serve(api.router(), self.security(true), Bounds::default()).await
     }
 
     /// A client API that waits only so long for a body.
     pub(crate) async fn client_waiting(&self, body_time: Duration) -> Served {
-        let api = ClientApi::new(Arc::clone(&self.enforcer)).with_body_time(body_time);
+        let api = ClientApi::new(Arc::clone(&self.enforcer), Arc::clone(&self.factors)).with_body_time(body_time);
         self.serve(api.router(), self.security(true), Bounds::default()).await
     }
 
@@ -170,6 +180,7 @@ impl World {
             reloader: Arc::new(reload),
             service_defaults: config::ServiceDefaults::default(),
             cloudflare: self.cloudflare(),
+            factors: Arc::clone(&self.factors),
             authorities: Authorities {
                 shown: ReloadableResolver::load(vec![self.server.as_server()], now()).unwrap(),
                 clients: Arc::clone(&self.trust),

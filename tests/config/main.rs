@@ -8,6 +8,8 @@ mod environment;
 mod examples;
 #[cfg(test)]
 mod files;
+#[path = "../support/json_schema.rs"]
+mod json_schema;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]

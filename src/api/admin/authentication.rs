@@ -92,11 +92,13 @@ pub(super) async fn current_session(
         token: "",
         identity_id: &id,
         identity_name: &operator.name,
+        authenticator_id: &id,
         ip_address: connection.peer().map(|peer| peer.ip().to_string()).unwrap_or_default(),
         created_at: guard.since,
         last_activity_at: now,
         expires_at: now.after(guard.sessions.lasting().idle),
         idle: guard.sessions.lasting().idle,
+        second_factor: openziti::SecondFactor::default(),
     });
     Ok(Json(openziti::detail(detail)).into_response())
 }
@@ -143,11 +145,13 @@ fn show(guard: &Guard, operator: &Operator, session: &Session, token: &str) -> R
         token,
         identity_id: &operator_id,
         identity_name: &operator.name,
+        authenticator_id: &operator_id,
         ip_address: session.address.map(|address| address.to_canonical().to_string()).unwrap_or_default(),
         created_at: session.created_at,
         last_activity_at: session.last_activity_at,
         expires_at: session.expires_at,
         idle: guard.sessions.lasting().idle,
+        second_factor: openziti::SecondFactor::default(),
     });
     Json(openziti::detail(detail)).into_response()
 }

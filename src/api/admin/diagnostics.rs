@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 
 use crate::decision::Failure;
@@ -13,7 +13,10 @@ use crate::posture::Posture;
 
 use super::Admin;
 use super::objects::Parameters;
+use crate::api::access::Operator;
+use crate::api::client::mfa::refused;
 use crate::api::refusal::Refusal;
+use crate::api::writing::to_its_end;
 
 pub(super) async fn posture_data(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
     let id = known(&admin, id)?;
@@ -45,6 +48,21 @@ pub(super) async fn failed_service_requests(
     } else {
         Json(openziti::detail(page.items)).into_response()
     })
+}
+
+/// Takes an identity's second factor away, and with it every pass: what was opened by one closes.
+pub(super) async fn remove_second_factor(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    operator.must_be_admin()?;
+    let id = known(&admin, id)?;
+    let device = admin.enforcer.device_of_known(&id).ok_or(ErrorCode::NotFound)?;
+    let factors = Arc::clone(&admin.factors);
+    to_its_end(async move { factors.withdraw(&device).await.map_err(refused) }).await?;
+    tracing::info!(operator = &*operator.name, identity = %id, "second factor removed");
+    Ok(Json(openziti::empty()).into_response())
 }
 
 /// The id of an identity of the policy in force. One that left the policy is unknown, whatever is still kept of it.

@@ -19,11 +19,11 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 
 use crate::config;
 use crate::dialect::openziti::ErrorCode;
-use crate::enforce::{Connection, Enforcer};
+use crate::enforce::{Connection, Enforcer, SecondFactors};
 use crate::limits;
 
 use super::access::Origin;
@@ -52,6 +52,8 @@ pub struct Admin {
     pub service_defaults: config::ServiceDefaults,
     /// What Cloudflare's API needs beside these.
     pub cloudflare: Cloudflare,
+    /// Second factors, which operators may take away.
+    pub factors: Arc<SecondFactors>,
     /// The CAs it tells clients to know.
     pub authorities: Authorities,
 }
@@ -113,6 +115,7 @@ fn management() -> Router<Admin> {
     Router::new()
         .route("/identities", get(objects::identities))
         .route("/identities/{id}", get(objects::identity))
+        .route("/identities/{id}/mfa", delete(diagnostics::remove_second_factor))
         .route("/identities/{id}/posture-data", get(diagnostics::posture_data))
         .route("/identities/{id}/failed-service-requests", get(diagnostics::failed_service_requests))
         .route("/services", get(objects::services))

@@ -38,7 +38,7 @@ pub(super) fn identities_among<'a>(
         let page = ListQuery::<Identity>::read(query)?.page(among);
         let postures: Vec<_> = page.items.iter().map(|identity| known(admin, &identity.id)).collect();
         let mut postures = postures.iter();
-        let page = page.map(|identity| shown(identity, postures.next().and_then(Option::as_deref)));
+        let page = page.map(|identity| shown(admin, identity, postures.next().and_then(Option::as_deref)));
         Ok(Json(openziti::list(page, filterable::IDENTITIES)).into_response())
     })
 }
@@ -47,7 +47,7 @@ pub(super) async fn identity(State(admin): State<Admin>, Path(id): Path<String>)
     let published = admin.enforcer.published();
     let identity = published.snapshot().objects().identities.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
     let known = known(&admin, &identity.id);
-    Ok(Json(openziti::detail(shown(identity, known.as_deref()))).into_response())
+    Ok(Json(openziti::detail(shown(&admin, identity, known.as_deref()))).into_response())
 }
 
 pub(super) async fn services(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
@@ -156,7 +156,8 @@ fn known(admin: &Admin, identity: &IdentityId) -> Option<Arc<Known>> {
     admin.enforcer.device(identity).map(|device| Arc::clone(&device.known()))
 }
 
-fn shown<'a>(identity: &'a Identity, known: Option<&'a Known>) -> IdentityDetail<'a> {
+fn shown<'a>(admin: &Admin, identity: &'a Identity, known: Option<&'a Known>) -> IdentityDetail<'a> {
     let posture = known.map(|known| &known.posture);
-    openziti::identity(identity).with_activity(Activity { posture, ..Activity::default() })
+    let mfa_enabled = admin.factors.is_enabled(&identity.id);
+    openziti::identity(identity).with_activity(Activity { connected: false, mfa_enabled, posture })
 }

@@ -1,27 +1,35 @@
 //! The client API: devices report their posture, each for the identity of its own certificate.
 
+mod admission;
+mod api_sessions;
+mod authentication;
+pub(super) mod mfa;
 mod own;
+mod qr_code;
 mod reports;
+mod service_sessions;
+mod services;
 mod signed;
 
 use std::sync::Arc;
 
-use axum::extract::{Extension, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
 use axum::routing::{get, post, put};
-use axum::{Json, Router};
 
 use crate::config;
-use crate::decision::DenialReason;
-use crate::dialect::openziti::{self, ErrorCode};
-use crate::enforce::{Connection, Device, Enforcer};
+use crate::enforce::{Enforcer, SecondFactors};
 use crate::limits;
 
 use super::body::BodyBounds;
-use super::edge::{self, Caller, Edge};
+use super::edge::{self, Edge};
 use super::places::Places;
-use super::refusal::{self, Refusal};
+use super::refusal;
 use super::version::{self, Api};
+use api_sessions::ApiSessions;
+use service_sessions::ServiceSessions;
 
 /// What the client API works on.
 #[derive(Clone, Debug)]
@@ -30,16 +38,22 @@ pub struct Client {
     body_bounds: BodyBounds,
     observations_max: usize,
     places: Arc<Places>,
+    factors: Arc<SecondFactors>,
+    api_sessions: Arc<ApiSessions>,
+    service_sessions: Arc<ServiceSessions>,
 }
 
 impl Client {
-    /// The client API of one gateway.
-    pub fn new(enforcer: Arc<Enforcer>) -> Self {
+    /// The client API of one gateway. Its sessions live as long as this and its clones.
+    pub fn new(enforcer: Arc<Enforcer>, factors: Arc<SecondFactors>) -> Self {
         Client {
             enforcer,
             body_bounds: BodyBounds { bytes: limits::REPORT_BYTES_MAX, time: limits::API_BODY_TIME_MAX },
             observations_max: limits::REPORT_OBSERVATIONS_MAX,
             places: Places::new(),
+            factors,
+            api_sessions: Arc::default(),
+            service_sessions: Arc::default(),
         }
     }
 
@@ -66,39 +80,23 @@ impl Client {
             request_time: limits::API_REQUEST_TIME_MAX,
             quiet: false,
         };
-        let routes = Router::new()
-            .route("/posture-response", post(reports::posture_response))
-            .route("/posture-response-bulk", post(reports::posture_response_bulk))
-            .route("/current-identity", get(current_identity))
-            .route("/version", get(show_version))
+        let guarded = Router::new()
+            .nest(EDGE, edge_routes())
+            .nest("/api/v1", own::routes().route("/posture", put(reports::posture)))
+            .route_layer(from_fn_with_state(self.clone(), admission::admit))
             .with_state(self.clone());
-        let native = Router::new()
-            .route("/posture", put(reports::posture))
-            .route("/openapi.json", get(version::describe))
-            .merge(own::routes())
-            .with_state(self);
-        let routes = Router::new()
-            .nest("/edge/client/v1", routes)
-            .nest("/api/v1", native)
+        let open = Router::new()
+            .route("/edge/client/v1/authenticate", post(authentication::authenticate))
+            .with_state(self)
+            .route("/edge/client/v1", get(show_version))
+            .route("/edge/client/v1/", get(show_version))
+            .route("/edge/client/v1/version", get(show_version))
             .route("/", get(show_version))
             .route("/version", get(show_version))
-            .fallback(refusal::unknown_path)
-            .method_not_allowed_fallback(refusal::wrong_method);
+            .route("/api/v1/openapi.json", get(version::describe));
+        let routes =
+            guarded.merge(open).fallback(refusal::unknown_path).method_not_allowed_fallback(refusal::wrong_method);
         edge::around(routes, edge)
-    }
-
-    /// The device behind a connection, its certificate and identity asked again. A certificate of a CA that enrols
-    /// automatically gets its identity here when it has none.
-    async fn caller(&self, connection: &Connection) -> Result<Arc<Device>, Refusal> {
-        let mut answer = self.enforcer.identify(&self.enforcer.published(), connection);
-        if matches!(answer, Err(DenialReason::UnknownIdentity)) {
-            // Admission also asks whether the identity can reach anything, which a report does not have to.
-            let _ = self.enforcer.admit(connection).await;
-            answer = self.enforcer.identify(&self.enforcer.published(), connection);
-        }
-        let device = answer.map_err(Refusal::nobody)?;
-        self.enforcer.not_locked(&device).map_err(Refusal::nobody)?;
-        Ok(device)
     }
 }
 
@@ -106,14 +104,27 @@ async fn show_version(request: Request) -> Response {
     version::show(Api::Client, request).await
 }
 
-async fn current_identity(
-    State(client): State<Client>,
-    Extension(connection): Extension<Arc<Connection>>,
-) -> Result<Response, Refusal> {
-    let device = client.caller(&connection).await?;
-    let published = client.enforcer.published();
-    let identity = published.snapshot().objects().identities.get(device.identity()).ok_or(ErrorCode::NotFound)?;
-    let mut response = Json(openziti::detail(openziti::identity(identity))).into_response();
-    response.extensions_mut().insert(Caller(device.identity().as_str().into()));
-    Ok(response)
+/// Where OpenZiti's clients look.
+const EDGE: &str = "/edge/client/v1";
+
+/// What only the holder of an identity's certificate is answered.
+fn edge_routes() -> Router<Client> {
+    let session = get(authentication::current_session).delete(authentication::end_session);
+    let factor = get(mfa::show).post(mfa::enrol).delete(mfa::remove);
+    let recovery_codes = get(mfa::show_recovery_codes).post(mfa::renew_recovery_codes);
+    Router::new()
+        .route("/authenticate/mfa", post(mfa::authenticate))
+        .route("/current-api-session", session)
+        .route("/current-api-session/service-updates", get(authentication::service_updates))
+        .route("/current-identity", get(authentication::current_identity))
+        .route("/current-identity/mfa", factor)
+        .route("/current-identity/mfa/qr-code", get(mfa::show_qr_code))
+        .route("/current-identity/mfa/recovery-codes", recovery_codes)
+        .route("/current-identity/mfa/verify", post(mfa::verify))
+        .route("/posture-response", post(reports::posture_response))
+        .route("/posture-response-bulk", post(reports::posture_response_bulk))
+        .route("/services", get(services::services))
+        .route("/services/{id}", get(services::service))
+        .route("/sessions", get(service_sessions::list).post(service_sessions::create))
+        .route("/sessions/{id}", get(service_sessions::detail).delete(service_sessions::delete))
 }

@@ -1,23 +1,21 @@
 //! What a device may ask about itself: what is wanted of it, how it stands with its services, and a number to sign with.
 
-use std::sync::Arc;
-
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
-use crate::api::edge::Caller;
 use crate::api::refusal::Refusal;
 use crate::dialect::native::{OwnService, Wanted, own_service};
 use crate::dialect::openziti::ErrorCode;
-use crate::enforce::{Connection, Device};
+use crate::enforce::Device;
 use crate::limits;
 use crate::policy::snapshot::{CheckSlot, CompiledPolicy, Snapshot};
 use crate::posture::check::Check;
 
 use super::Client;
+use super::admission::Asker;
 
 /// The routes, relative to the native API's root.
 pub(super) fn routes() -> Router<Client> {
@@ -28,36 +26,27 @@ pub(super) fn routes() -> Router<Client> {
 }
 
 /// What the gateway wants to know of the caller.
-async fn wanted(
-    State(client): State<Client>,
-    Extension(connection): Extension<Arc<Connection>>,
-) -> Result<Response, Refusal> {
-    let device = client.caller(&connection).await?;
+async fn wanted(State(client): State<Client>, Extension(asker): Extension<Asker>) -> Response {
+    let device = &asker.device;
     let published = client.enforcer.published();
     let snapshot = published.snapshot();
     let family = device.known().posture.family();
-    let wanted = Wanted::of(checks_for(snapshot, &device), family);
-    Ok(answer(&device, &json!({ "data": wanted, "meta": { "generation": snapshot.generation() } })))
+    let wanted = Wanted::of(checks_for(snapshot, device), family);
+    Json(json!({ "data": wanted, "meta": { "generation": snapshot.generation() } })).into_response()
 }
 
 /// A number for the caller's next signed report, and the gateway's time.
-async fn nonce(
-    State(client): State<Client>,
-    Extension(connection): Extension<Arc<Connection>>,
-) -> Result<Response, Refusal> {
-    let device = client.caller(&connection).await?;
+async fn nonce(State(client): State<Client>, Extension(asker): Extension<Asker>) -> Result<Response, Refusal> {
+    let device = &asker.device;
     let now = client.enforcer.clock().now();
     let nonce = device.nonces().give(now).ok_or(ErrorCode::Unavailable)?;
     let data = json!({ "nonce": nonce.text, "expiresAt": nonce.expires_at, "time": now });
-    Ok(answer(&device, &json!({ "data": data, "meta": {} })))
+    Ok(Json(json!({ "data": data, "meta": {} })).into_response())
 }
 
 /// The caller's own services: which are open, which are shut, and what to do about it.
-async fn services(
-    State(client): State<Client>,
-    Extension(connection): Extension<Arc<Connection>>,
-) -> Result<Response, Refusal> {
-    let device = client.caller(&connection).await?;
+async fn services(State(client): State<Client>, Extension(asker): Extension<Asker>) -> Result<Response, Refusal> {
+    let device = &asker.device;
     let published = client.enforcer.published();
     let snapshot = published.snapshot();
     let position = snapshot.find_identity(device.identity()).ok_or(ErrorCode::NotFound)?;
@@ -70,7 +59,8 @@ async fn services(
             continue;
         }
         if decided.len() < limits::OWN_SERVICES_MAX {
-            decided.push((service, client.enforcer.explain(snapshot, device.identity(), index)));
+            decided
+                .push((service, client.enforcer.explain_over(snapshot, device, asker.connection.fingerprint(), index)));
         } else {
             left_out = left_out.saturating_add(1);
         }
@@ -88,13 +78,7 @@ async fn services(
         "services": shown,
     });
     let meta = json!({ "generation": snapshot.generation(), "leftOut": left_out });
-    Ok(answer(&device, &json!({ "data": data, "meta": meta })))
-}
-
-fn answer(device: &Device, body: &serde_json::Value) -> Response {
-    let mut response = Json(body).into_response();
-    response.extensions_mut().insert(Caller(device.identity().as_str().into()));
-    response
+    Ok(Json(json!({ "data": data, "meta": meta })).into_response())
 }
 
 /// Every check of every policy that lets the device reach something.

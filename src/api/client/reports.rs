@@ -7,9 +7,9 @@ use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode};
 
+use super::admission::Asker;
 use super::{Client, signed};
 use crate::api::body;
-use crate::api::edge::Caller;
 use crate::api::prompts::prompts;
 use crate::api::refusal::Refusal;
 use crate::clock::Timestamp;
@@ -17,7 +17,7 @@ use crate::dialect::native;
 use crate::dialect::native::evidence::{EvidenceProblem, NONCE_FIELD};
 use crate::dialect::openziti::{self, ApiError, ErrorCode, FieldError, PromptedService};
 use crate::enforce::{Connection, Device, ReportRefused};
-use crate::posture::facts::Source;
+use crate::posture::facts::{Sdk, Source};
 use crate::posture::report::{Observation, Report, ReportError, Seen};
 
 impl Client {
@@ -70,33 +70,40 @@ impl Client {
         }
     }
 
+    /// Keeps what a client told of its software, where that is news.
+    pub(super) async fn learn_software(&self, device: &Arc<Device>, told: Option<Sdk>) -> Result<(), Refusal> {
+        let news = told.filter(|sdk| device.known().posture.sdk.as_ref() != Some(sdk));
+        let Some(sdk) = news else {
+            return Ok(());
+        };
+        // It is told at the login, which is no report: the device is as silent about its posture as before.
+        let observations = vec![Observation { asked_by: None, seen: Seen::Sdk(sdk) }];
+        let received_at = self.enforcer.clock().now();
+        self.take_in(device, Report { received_at, source: Source::Gateway, observations }).await
+    }
+
     /// A report from its first byte to the moment it is durable and in force.
     async fn work(
         &self,
-        device: &Arc<Device>,
-        connection: &Connection,
+        asker: &Asker,
         request: Request,
         parse: impl FnOnce(&[u8], Timestamp) -> Result<Report, ApiError>,
     ) -> Result<Vec<PromptedService>, Refusal> {
-        let _place = self.places.place(device.identity()).await?;
-        let report = self.read(device, connection, request, parse).await?;
-        let prompts = prompts(&self.enforcer, device, &report);
-        self.take_in(device, report).await?;
+        let _place = self.places.place(asker.device.identity()).await?;
+        let report = self.read(&asker.device, &asker.connection, request, parse).await?;
+        let prompts = prompts(&self.enforcer, &asker.device, asker.connection.fingerprint(), &report);
+        self.take_in(&asker.device, report).await?;
         Ok(prompts)
     }
 
     async fn report(
         &self,
-        connection: &Connection,
+        asker: &Asker,
         request: Request,
         parse: impl FnOnce(&[u8], Timestamp) -> Result<Report, ApiError>,
         thanks: StatusCode,
     ) -> Response {
-        let device = match self.caller(connection).await {
-            Ok(device) => device,
-            Err(refusal) => return refusal.into_response(),
-        };
-        let mut response = match self.work(&device, connection, request, parse).await {
+        let mut response = match self.work(asker, request, parse).await {
             Ok(prompts) => {
                 self.enforcer.metrics().posture_report("stored");
                 (thanks, Json(openziti::posture_response_envelope(&prompts))).into_response()
@@ -106,8 +113,7 @@ impl Client {
                 refusal.into_response()
             }
         };
-        self.offer_number(&device, &mut response);
-        response.extensions_mut().insert(Caller(device.identity().as_str().into()));
+        self.offer_number(&asker.device, &mut response);
         response
     }
 
@@ -123,24 +129,24 @@ impl Client {
 
 pub(super) async fn posture_response(
     State(client): State<Client>,
-    Extension(connection): Extension<Arc<Connection>>,
+    Extension(asker): Extension<Asker>,
     request: Request,
 ) -> Response {
-    client.report(&connection, request, openziti::read_posture_response, StatusCode::CREATED).await
+    client.report(&asker, request, openziti::read_posture_response, StatusCode::CREATED).await
 }
 
 pub(super) async fn posture_response_bulk(
     State(client): State<Client>,
-    Extension(connection): Extension<Arc<Connection>>,
+    Extension(asker): Extension<Asker>,
     request: Request,
 ) -> Response {
-    client.report(&connection, request, openziti::read_posture_responses, StatusCode::CREATED).await
+    client.report(&asker, request, openziti::read_posture_responses, StatusCode::CREATED).await
 }
 
 /// The native report, which carries every fact there is.
 pub(super) async fn posture(
     State(client): State<Client>,
-    Extension(connection): Extension<Arc<Connection>>,
+    Extension(asker): Extension<Asker>,
     request: Request,
 ) -> Response {
     let parse = |body: &[u8], now| {
@@ -150,7 +156,7 @@ pub(super) async fn posture(
             ApiError { code, cause: Some(FieldError { field, reason: problem.reason, value: String::new() }) }
         })
     };
-    client.report(&connection, request, parse, StatusCode::OK).await
+    client.report(&asker, request, parse, StatusCode::OK).await
 }
 
 /// A report that is too much of something; the body had no field that is wrong by itself.

@@ -10,6 +10,7 @@ use super::error::{ApiError, FieldError};
 use super::members::{self, Members};
 use crate::clock::Timestamp;
 use crate::limits;
+use crate::posture::facts::Sdk;
 use crate::secret::Secret;
 
 /// A name and a password. What clients tell about themselves beside these is read over.
@@ -50,6 +51,37 @@ fn unshown(field: &str, reason: impl Into<String>) -> FieldError {
     FieldError::new(field, reason, &Value::Null)
 }
 
+/// Reads the body of a login by certificate: what the client tells of its software, if anything. What else it tells is read
+/// over.
+pub fn read_certificate_login(body: &[u8]) -> Result<Option<Sdk>, ApiError> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let body = members::json(body)?;
+    let members = Members::of(&body, "")?;
+    let Some(told) = members.object("sdkInfo")? else {
+        return Ok(None);
+    };
+    let text = |name: &str| -> Result<Option<String>, FieldError> {
+        let text = told.text(name)?.filter(|text| !text.is_empty());
+        match text {
+            Some(text) if text.len() > limits::SDK_TEXT_BYTES_MAX => {
+                Err(told.wrong(name, format!("is longer than {} bytes", limits::SDK_TEXT_BYTES_MAX)))
+            }
+            text => Ok(text.map(str::to_owned)),
+        }
+    };
+    let sdk = Sdk {
+        app_id: text("appId")?,
+        app_version: text("appVersion")?,
+        branch: text("branch")?,
+        revision: text("revision")?,
+        kind: text("type")?,
+        version: text("version")?,
+    };
+    Ok((sdk != Sdk::default()).then_some(sdk))
+}
+
 /// A session, and whose it is.
 #[derive(Clone, Debug)]
 pub struct ApiSession<'a> {
@@ -61,6 +93,8 @@ pub struct ApiSession<'a> {
     pub identity_id: &'a str,
     /// The name of whoever logged in.
     pub identity_name: &'a str,
+    /// What was shown at the login, by its id.
+    pub authenticator_id: &'a str,
     /// From where.
     pub ip_address: String,
     /// Since when.
@@ -71,7 +105,52 @@ pub struct ApiSession<'a> {
     pub expires_at: Timestamp,
     /// How long it lasts from one use to the next.
     pub idle: Duration,
+    /// How its holder stands with multi-factor authentication.
+    pub second_factor: SecondFactor,
 }
+
+/// Whether a session's holder has a second factor, and has shown it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SecondFactor {
+    /// There is a verified enrolment.
+    pub enrolled: bool,
+    /// It was shown with the certificate the session belongs to.
+    pub passed: bool,
+}
+
+/// When what a session's holder may reach last changed.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceUpdates {
+    /// The time.
+    pub last_change_at: Timestamp,
+}
+
+/// What is still asked of a session's holder: a code.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthQuery {
+    type_id: &'static str,
+    provider: &'static str,
+    http_method: &'static str,
+    http_url: &'static str,
+    format: &'static str,
+    min_length: u8,
+    max_length: u8,
+    is_totp_enrolled: bool,
+}
+
+/// A code of an authenticator, or one for recovery: both have six characters.
+const MFA_QUERY: AuthQuery = AuthQuery {
+    type_id: "MFA",
+    provider: "ziti",
+    http_method: "POST",
+    http_url: "./authenticate/mfa",
+    format: "alphaNumeric",
+    min_length: 6,
+    max_length: 6,
+    is_totp_enrolled: true,
+};
 
 /// A session as its holder sees it.
 #[derive(Clone, Debug, Serialize)]
@@ -88,7 +167,7 @@ pub struct ApiSessionDetail<'a> {
     identity_id: &'a str,
     config_types: [&'static str; 0],
     ip_address: String,
-    auth_queries: [&'static str; 0],
+    auth_queries: Vec<AuthQuery>,
     authenticator_id: &'a str,
     is_mfa_required: bool,
     is_mfa_complete: bool,
@@ -111,7 +190,7 @@ struct Holder<'a> {
 
 /// Shows a session to its holder.
 pub fn api_session(session: ApiSession<'_>) -> ApiSessionDetail<'_> {
-    let used = session.last_activity_at;
+    let (used, factor) = (session.last_activity_at, session.second_factor);
     ApiSessionDetail {
         id: session.id,
         created_at: session.created_at,
@@ -128,10 +207,10 @@ pub fn api_session(session: ApiSession<'_>) -> ApiSessionDetail<'_> {
         identity_id: session.identity_id,
         config_types: [],
         ip_address: session.ip_address,
-        auth_queries: [],
-        authenticator_id: session.identity_id,
-        is_mfa_required: false,
-        is_mfa_complete: false,
+        auth_queries: (factor.enrolled && !factor.passed).then_some(MFA_QUERY).into_iter().collect(),
+        authenticator_id: session.authenticator_id,
+        is_mfa_required: factor.enrolled,
+        is_mfa_complete: factor.enrolled && factor.passed,
         is_cert_extendable: false,
         last_activity_at: used,
         cached_last_activity_at: used,

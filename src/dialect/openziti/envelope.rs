@@ -59,6 +59,13 @@ pub fn created(collection: &str, id: &str) -> Detail<Created> {
     detail(Created { links: Links::own(collection, id), id: id.to_owned() })
 }
 
+impl Created {
+    /// Of what is in no collection.
+    pub(super) fn at(href: &str, id: &str) -> Self {
+        Created { links: Links::at(href), id: id.to_owned() }
+    }
+}
+
 /// Where an entity and its neighbours are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -78,6 +85,13 @@ impl Links {
     /// Only the entity itself, where it is in no collection.
     pub(super) fn at(href: &str) -> Self {
         Links(BTreeMap::from([("self", Link { href: href.to_owned() })]))
+    }
+
+    /// Also something at a path of its own.
+    #[must_use]
+    pub(super) fn and_at(mut self, name: &'static str, href: &str) -> Self {
+        self.0.insert(name, Link { href: href.to_owned() });
+        self
     }
 
     /// Also a collection of the entity's own.

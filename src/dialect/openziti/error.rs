@@ -121,16 +121,24 @@ error_codes! {
     InvalidSortIdentifier = 400, "INVALID_SORT_IDENTIFIER", "The list cannot be sorted by this field";
     /// `limit` or `offset` is not a number.
     InvalidPagination = 400, "INVALID_PAGINATION", "The limit and the offset must be whole numbers";
+    /// A one-time password or recovery code does not count.
+    MfaInvalidToken = 400, "MFA_INVALID_TOKEN", "The code is not the one that counts now";
     /// Nobody known asks, or somebody who may not.
     Unauthorized = 401, "UNAUTHORIZED", "The request could not be completed. The session is not authorized or the credentials are invalid";
     /// Nothing has this id or path.
     NotFound = 404, "NOT_FOUND", "The resource requested was not found or is no longer available";
+    /// The identity has no second factor that waits to be verified.
+    MfaEnrollmentNotStarted = 404, "MFA_ENROLLMENT_NOT_STARTED", "There is no MFA enrolment that waits to be verified";
     /// The path knows other methods.
     MethodNotAllowed = 405, "METHOD_NOT_ALLOWED", "The path does not know this method";
     /// The body did not arrive in time.
     RequestTimeout = 408, "REQUEST_TIMEOUT", "The request's body did not arrive in time";
     /// Another object refers to it.
     CanNotDeleteReferencedEntity = 409, "CAN_NOT_DELETE_REFERENCED_ENTITY", "The entity is in use by others and cannot be deleted";
+    /// The identity has a second factor already.
+    MfaExists = 409, "MFA_EXISTS", "The identity is enrolled in MFA already";
+    /// The identity has no verified second factor.
+    MfaNotEnrolled = 409, "MFA_NOT_ENROLLED", "The identity is not enrolled in MFA";
     /// Posture refuses access.
     InvalidPosture = 409, "INVALID_POSTURE", "Posture response data is missing or wrong";
     /// The body is too large.
@@ -164,11 +172,15 @@ struct ErrorBody<'a> {
     cause: Option<&'a FieldError>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Versions {
+pub(super) struct Versions {
     api_enrollment_version: &'static str,
     api_version: &'static str,
+}
+
+impl Versions {
+    pub(super) const CURRENT: Versions = Versions { api_enrollment_version: "0.0.1", api_version: "0.0.1" };
 }
 
 impl<'a> ErrorEnvelope<'a> {
@@ -180,6 +192,6 @@ impl<'a> ErrorEnvelope<'a> {
             request_id,
             cause: error.cause.as_ref(),
         };
-        ErrorEnvelope { error, meta: Versions { api_enrollment_version: "0.0.1", api_version: "0.0.1" } }
+        ErrorEnvelope { error, meta: Versions::CURRENT }
     }
 }

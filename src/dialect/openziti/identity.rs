@@ -62,6 +62,8 @@ struct EnvInfo<'a> {
 pub struct Activity<'a> {
     /// Whether it has a connection now.
     pub connected: bool,
+    /// Whether it has a verified second factor.
+    pub mfa_enabled: bool,
     /// Its device's posture.
     pub posture: Option<&'a Posture>,
 }
@@ -116,6 +118,7 @@ impl<'a> IdentityDetail<'a> {
     /// The same identity with what it is doing.
     #[must_use]
     pub fn with_activity(mut self, activity: Activity<'a>) -> Self {
+        self.is_mfa_enabled = activity.mfa_enabled;
         self.has_api_session = activity.connected;
         self.has_edge_router_connection = activity.connected;
         self.edge_router_connection_status = if activity.connected { "online" } else { "offline" };
@@ -123,7 +126,6 @@ impl<'a> IdentityDetail<'a> {
             let os = posture.os.as_ref().map(|fact| &fact.value);
             self.env_info = EnvInfo { os: os.map(|os| os.name.as_str()), os_version: os.map(|os| os.version.as_str()) };
             self.sdk_info = posture.sdk.as_ref().map(SdkInfo::of).unwrap_or_default();
-            self.is_mfa_enabled = posture.mfa.passed_at.is_some();
         }
         self
     }

@@ -19,6 +19,7 @@ mod identity;
 mod identity_body;
 mod identity_type;
 mod members;
+mod mfa;
 mod paging;
 mod policy_advice;
 mod posture_check;
@@ -32,6 +33,7 @@ mod service_body;
 mod service_policy;
 mod service_policy_body;
 mod service_transport;
+mod session;
 mod summary;
 
 use std::sync::LazyLock;
@@ -41,7 +43,10 @@ use serde_json::Map;
 use crate::clock::Timestamp;
 use crate::policy::objects::{Meta, Origin};
 
-pub use api_session::{ApiSession, ApiSessionDetail, PasswordLogin, api_session, read_password_login};
+pub use api_session::{
+    ApiSession, ApiSessionDetail, PasswordLogin, SecondFactor, ServiceUpdates, api_session, read_certificate_login,
+    read_password_login,
+};
 pub use auth_policy::{AuthPolicy, AuthPolicyDetail, auth_policy};
 pub use config::{ConfigDetail, WantedConfigTypes, config};
 pub use config_body::{create_config, patch_config, replace_config};
@@ -52,6 +57,7 @@ pub use failed_request::{FailedServiceRequest, PolicyFailure, failed_service_req
 pub use identity::{Activity, IdentityDetail, identity};
 pub use identity_body::{create_identity, patch_identity, read_disabling, replace_identity};
 pub use identity_type::{IdentityType, IdentityTypeDetail, identity_type};
+pub use mfa::{MfaDetail, RecoveryCodes, mfa, mfa_created, provisioning_url, read_mfa_code, recovery_codes};
 pub use paging::{Page, Pagination, Paging};
 pub use policy_advice::{PolicyAdvice, policy_advice};
 pub use posture_check::{
@@ -68,6 +74,9 @@ pub use service::{ServiceDetail, ServiceInside, service};
 pub use service_body::{create_service, patch_service, replace_service};
 pub use service_policy::{RoleNames, ServicePolicyDetail, service_policy};
 pub use service_policy_body::{create_service_policy, patch_service_policy, replace_service_policy};
+pub use session::{
+    ServiceSession, ServiceSessionDetail, SessionRequest, invalid_posture, read_session_request, service_session,
+};
 pub use summary::{Summary, summary};
 
 /// Fields that lists of one kind can be filtered by, as their `meta` tells.
@@ -114,6 +123,8 @@ pub mod filterable {
     ];
     /// Of configs.
     pub const CONFIGS: &[&str] = &["createdAt", "id", "isSystem", "name", "tags", "type", "updatedAt"];
+    /// Of sessions for services.
+    pub const SESSIONS: &[&str] = &["createdAt", "id", "isSystem", "serviceId", "serviceName", "type", "updatedAt"];
     /// Of role attributes, which are their own ids.
     pub const ROLE_ATTRIBUTES: &[&str] = &["id"];
     /// Of what nobody made: types and policies that are always there.

@@ -136,7 +136,8 @@ fn a_list_of_identities() {
     same_as("identities", list(page, filterable::IDENTITIES));
 
     let posture = posture();
-    let active = identity(&alice).with_activity(Activity { connected: true, posture: Some(&posture) });
+    let active =
+        identity(&alice).with_activity(Activity { connected: true, mfa_enabled: true, posture: Some(&posture) });
     let shown = serde_json::to_value(active).unwrap();
     assert_eq!(shown["edgeRouterConnectionStatus"], json!("online"));
     assert_eq!(shown["envInfo"], json!({"os": "Windows", "osVersion": "6.0.18364"}));

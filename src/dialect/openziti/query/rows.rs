@@ -6,6 +6,7 @@ use super::super::identity_type::IdentityType;
 use super::super::posture_check::TypeId;
 use super::super::posture_check_type::PostureCheckType;
 use super::super::service_policy::RoleNames;
+use super::super::session::ServiceSession;
 use super::TAGS;
 use super::field::{Field, FieldType, Listed, Scalar, Texts};
 use crate::decision::Failure;
@@ -204,6 +205,30 @@ listed_by_name! {
     PostureCheckType: PostureCheckType::id, PostureCheckType::name;
     AuthPolicy: |_| AuthPolicy::ID, |_| AuthPolicy::NAME;
     IdentityType: |_| IdentityType::ID, |_| IdentityType::ID;
+}
+
+impl Listed for ServiceSession {
+    const FIELDS: &'static [(&'static str, FieldType)] = &[
+        ("createdAt", FieldType::Instant),
+        ("id", FieldType::Text),
+        ("isSystem", FieldType::Flag),
+        ("serviceId", FieldType::Text),
+        ("serviceName", FieldType::Text),
+        ("type", FieldType::Text),
+        ("updatedAt", FieldType::Instant),
+    ];
+
+    fn field(&self, name: &str) -> Field<'_> {
+        match name {
+            "createdAt" | "updatedAt" => Field::One(Scalar::Instant(self.created_at)),
+            "id" => Field::text(&self.id),
+            "isSystem" => Field::One(Scalar::Flag(false)),
+            "serviceId" => Field::text(self.service.as_str()),
+            "serviceName" => Field::text(&self.service_name),
+            "type" => Field::text("Dial"),
+            _ => Field::Unknown,
+        }
+    }
 }
 
 impl Listed for Failure {

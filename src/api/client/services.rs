@@ -1,0 +1,105 @@
+//! Services as the caller sees them: its own, with what each policy asks and how it stands.
+
+use axum::Json;
+use axum::extract::{Extension, Path, Query, State};
+use axum::response::{IntoResponse, Response};
+
+use super::Client;
+use super::admission::Asker;
+use crate::api::refusal::Refusal;
+use crate::clock::Timestamp;
+use crate::decision::engine::{PolicyStanding, standings};
+use crate::dialect::openziti::{self, ErrorCode, ListQuery, PostureQueries, ServiceDetail, TypeId, filterable};
+use crate::enforce::{Device, Published, busy};
+use crate::id::ServiceId;
+use crate::policy::objects::Service;
+use crate::policy::snapshot::IdentityIndex;
+use crate::policy::{ServiceIndex, Snapshot};
+use crate::posture::Posture;
+
+/// `GET /services`.
+pub(super) async fn services(
+    State(client): State<Client>,
+    Extension(asker): Extension<Asker>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Refusal> {
+    busy(|| {
+        let published = client.enforcer.published();
+        let view = View::of(&client, &published, &asker)?;
+        let query = ListQuery::<Service>::read(&query)?;
+        let own = view.snapshot.services_for(view.identity).into_iter().filter(|service| view.shows(service));
+        let page = query.page(own).map(|service| view.detail(service));
+        Ok(Json(openziti::list(page, filterable::SERVICES)).into_response())
+    })
+}
+
+/// `GET /services/{id}`.
+pub(super) async fn service(
+    State(client): State<Client>,
+    Extension(asker): Extension<Asker>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let published = client.enforcer.published();
+    let view = View::of(&client, &published, &asker)?;
+    let (_, service) = view.own(&ServiceId::new(id)).ok_or(ErrorCode::NotFound)?;
+    Ok(Json(openziti::detail(view.detail(service))).into_response())
+}
+
+/// What one caller sees at one moment.
+pub(super) struct View<'a> {
+    client: &'a Client,
+    snapshot: &'a Snapshot,
+    device: &'a Device,
+    certificate: &'a str,
+    identity: IdentityIndex,
+    posture: Posture,
+    now: Timestamp,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(client: &'a Client, published: &'a Published, asker: &'a Asker) -> Result<Self, Refusal> {
+        let snapshot = published.snapshot();
+        let identity = snapshot.find_identity(asker.device.identity()).ok_or(ErrorCode::Unauthorized)?;
+        let certificate = asker.connection.fingerprint();
+        let now = client.enforcer.clock().now();
+        let posture = asker.device.known().posture.as_proven_by(certificate).into_owned();
+        Ok(View { client, snapshot, device: &asker.device, certificate, identity, posture, now })
+    }
+
+    /// A service the caller may know of.
+    pub(super) fn own(&self, id: &ServiceId) -> Option<(ServiceIndex, &'a Service)> {
+        let index = self.snapshot.find_service(id)?;
+        let service = self.snapshot.service(index)?;
+        let linked = !self.snapshot.permissions(self.identity, index).is_empty();
+        (linked && self.shows(service)).then_some((index, &**service))
+    }
+
+    /// A concealed service is shown to whom it is open, and to nobody else.
+    fn shows(&self, service: &Service) -> bool {
+        let open = || {
+            let index = self.snapshot.find_service(&service.id)?;
+            let enforcer = &self.client.enforcer;
+            enforcer.verdict(self.snapshot, self.device, self.certificate, index, self.now).ok()
+        };
+        !service.concealed || open().is_some()
+    }
+
+    fn detail(&self, service: &'a Service) -> ServiceDetail<'a> {
+        let detail = openziti::service(service);
+        let Some(index) = self.snapshot.find_service(&service.id) else {
+            return detail;
+        };
+        let standings = standings(self.snapshot, self.identity, index, &self.posture, self.now);
+        let queries = standings.iter().filter_map(|standing| self.queries(standing)).collect();
+        detail.seen_by(self.snapshot.permissions(self.identity, index), queries)
+    }
+
+    /// Checks without a type in OpenZiti's language have no query there, but count for whether the policy passes.
+    fn queries(&self, standing: &PolicyStanding) -> Option<PostureQueries<'a>> {
+        let policy = self.snapshot.policy(&standing.policy.id)?;
+        let asked = standing.checks.iter().filter(|asked| TypeId::of(&asked.check.predicate).is_some());
+        let objects = asked.filter_map(|asked| self.snapshot.posture_check(&asked.check.id));
+        let queries = objects.map(|object| openziti::posture_query(object, &self.posture, self.now)).collect();
+        Some(PostureQueries::new(policy, standing.is_passing, queries))
+    }
+}

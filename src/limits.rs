@@ -350,6 +350,22 @@ pub const WATCH_POLL_INTERVAL: Duration = Duration::from_secs(30);
 pub const WATCHED_FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest beginning of an answer that the health probe looks at, in bytes.
 pub const HEALTH_ANSWER_BYTES_MAX: usize = 4096;
+/// Listening sockets handed over in one message.
+pub const HANDOVER_SOCKETS_MAX: usize = 16;
+/// Longest line said during a handover, in bytes: a failure record, which is one stored value.
+pub const HANDOVER_LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Longest wait for the other process to say its first word.
+pub const HANDOVER_WORD_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for a successor to read and check everything but the store.
+pub const HANDOVER_PREPARE_WAIT_MAX: Duration = Duration::from_secs(300);
+/// Longest wait for the predecessor to end its interfaces and let go of the store.
+pub const HANDOVER_RELEASE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Longest wait for the successor to open the store and serve; past it the predecessor goes on.
+pub const HANDOVER_SERVE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Longest a predecessor may have nothing to say: more than any drain takes.
+pub const HANDOVER_SILENCE_MAX: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+/// Refusals of a process that was taken over from which wait to be passed on; further ones are only counted.
+pub const HANDOVER_FAILURES_MAX: usize = 4096;
 /// Longest answer of the admin API that an operator's command reads, in bytes.
 pub const OPERATOR_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest answer the demo reads, in bytes.

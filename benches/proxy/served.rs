@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use clap::ValueEnum;
@@ -87,8 +86,8 @@ where
 {
     let listener = Listener::bind(([127, 0, 0, 1], 0).into(), postern.tls_settings()?, app).await?;
     let address = listener.address();
-    let (stop, stopped) = watch::channel(false);
-    tokio::spawn(listener.serve(stopped, Duration::ZERO));
+    let (stop, stopped) = watch::channel(None);
+    tokio::spawn(listener.serve(stopped));
     Ok((address, Box::new((stop, postern.clone()))))
 }
 

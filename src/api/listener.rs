@@ -110,6 +110,13 @@ impl Listener {
         Ok(Listener { name, address, socket, bounds: Bounds::default() })
     }
 
+    /// The same on a socket that listens already.
+    pub fn on(name: &'static str, socket: std::net::TcpListener) -> std::io::Result<Listener> {
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok(Listener { name, address, socket: TcpListener::from_std(socket)?, bounds: Bounds::default() })
+    }
+
     /// The same listener with other bounds.
     #[must_use]
     pub fn with_bounds(self, bounds: Bounds) -> Listener {

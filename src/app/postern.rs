@@ -79,17 +79,19 @@ pub enum StartError {
     /// The gateway's listener cannot be set up.
     #[error("gateway TLS: {0}")]
     Pingora(#[from] Box<pingora::Error>),
-    /// The address of a listener beside the gateway cannot be taken.
-    #[error(transparent)]
-    Bind(#[from] crate::api::BindError),
-    /// The gateway's address cannot be taken.
-    #[error("the gateway listener cannot listen on {address}: {source}")]
-    BindGateway {
+    /// The address of a listener cannot be taken.
+    #[error("the {name} listener cannot listen on {address}: {source}")]
+    Listen {
+        /// Which listener.
+        name: &'static str,
         /// The address.
         address: SocketAddr,
         /// What the system said.
         source: std::io::Error,
     },
+    /// The sockets cannot be served on.
+    #[error("listening sockets: {0}")]
+    Sockets(#[source] std::io::Error),
 }
 
 impl Postern {

@@ -17,6 +17,7 @@ use crate::provider::Connectors;
 use crate::tls::{self, CredentialFactory, HandshakeInspector, ReloadableResolver, ReloadableVerifier};
 
 use super::postern::{Postern, StartError};
+use super::sockets::SideSockets;
 use super::trust_files::TrustFiles;
 
 /// Bound sockets that serve nobody yet.
@@ -38,11 +39,11 @@ pub(super) struct SideAddresses {
 }
 
 impl SideListeners {
-    pub(super) async fn bind(postern: Postern, readiness: Arc<Readiness>) -> Result<Self, StartError> {
-        let listeners = &postern.settings().listeners;
-        let client_api = Listener::bind("client_api", listeners.client_api.address).await?;
-        let admin = Listener::bind("admin", listeners.admin.address).await?;
-        let ops = Listener::bind("ops", listeners.ops.address).await?;
+    pub(super) fn on(sockets: SideSockets, postern: Postern, readiness: Arc<Readiness>) -> Result<Self, StartError> {
+        let listener = |name, socket| Listener::on(name, socket).map_err(StartError::Sockets);
+        let client_api = listener("client_api", sockets.client_api)?;
+        let admin = listener("admin", sockets.admin)?;
+        let ops = listener("ops", sockets.ops)?;
         let trust = postern.trust();
         // Without a certificate the TLS library would refuse a client before anybody could count it or tell it why.
         let devices = postern.verifier("client_api").certificate_optional();
@@ -99,7 +100,6 @@ impl SideListeners {
         };
         serve(admin.0, routes.router(), admin.1);
         serve(ops, Ops { enforcer: Arc::clone(enforcer), readiness }.router(), Security::Plain);
-        tasks.spawn(watch(postern.clone(), stop.clone()));
         let connectors = Connectors {
             enforcer: Arc::clone(enforcer),
             sealer: Arc::clone(postern.sealer()),
@@ -126,7 +126,7 @@ fn security(
 }
 
 /// Reloads what changes on disk, until `stop`.
-async fn watch(postern: Postern, stop: CancellationToken) {
+pub(super) async fn watch_files(postern: Postern, stop: CancellationToken) {
     let config_file = postern.config_file().map_or_else(PathBuf::new, Into::into);
     let mut watcher = Watcher::start(Watched::of(&config_file, postern.settings()), Timing::default());
     // Something may have changed between loading and watching.
@@ -153,7 +153,10 @@ pub struct SideServices {
 impl BackgroundService for SideServices {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let readiness = Readiness::new();
-        let listeners = match SideListeners::bind(self.postern.clone(), Arc::clone(&readiness)).await {
+        let sockets = SideSockets::bind(&self.postern.settings().listeners).await;
+        let listeners = match sockets
+            .and_then(|sockets| SideListeners::on(sockets, self.postern.clone(), Arc::clone(&readiness)))
+        {
             Ok(listeners) => listeners,
             Err(error) => return tracing::error!(%error, "client API, admin API and ops are not served"),
         };
@@ -169,7 +172,7 @@ impl BackgroundService for SideServices {
             readiness.shutting_down();
             stop.cancel();
         };
-        tokio::join!(listeners.serve(stop.clone()), stopped);
+        tokio::join!(listeners.serve(stop.clone()), watch_files(self.postern.clone(), stop.clone()), stopped);
         if let Err(error) = self.postern.store().flush().await {
             tracing::error!(%error, "the store could not be flushed at the end");
         }

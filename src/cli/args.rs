@@ -95,13 +95,18 @@ Configuration and policy are read and checked whole before anything listens. The
 revocation lists and the server certificates are then watched and reloaded; a change with an error in it leaves \
 everything as it was. SIGHUP reads them again at once.
 
-SIGTERM or Ctrl-C stops accepting, lets requests in flight finish within `shutdown.grace`, and ends; a second one ends \
-at once.",
+SIGTERM, SIGQUIT or Ctrl-C turns readiness, stops accepting, lets requests in flight finish within `shutdown.grace`, and ends; \
+a second one ends at once.
+
+With --upgrade it takes the place of the gateway that serves, which may be another version: configuration, policy and \
+certificates are read and checked first, then the sockets and the store change hands. No connection is refused meanwhile; what \
+is under way in the old process comes to its end there. If anything goes wrong, the old process serves on.",
     after_long_help = "\
 Examples:
   postern check --config postern.yaml && postern run --config postern.yaml
   POSTERN_LISTENERS__GATEWAY__ADDRESS=0.0.0.0:443 postern run --config postern.yaml
   postern run --config postern.yaml --log info,postern=debug
+  postern run --config postern.yaml --upgrade
 
 Exit codes:
   0  it was asked to stop, and did
@@ -121,6 +126,9 @@ pub struct RunArgs {
     /// What to log, instead of what the configuration says: a level, or levels by module.
     #[arg(long, value_name = "FILTER", env = "POSTERN_LOG")]
     pub log: Option<String>,
+    /// Take the place of the gateway that serves with this configuration: it hands its sockets over and ends.
+    #[arg(long)]
+    pub upgrade: bool,
 }
 
 /// Check configuration and policy, and print every finding with its place.

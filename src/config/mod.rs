@@ -28,8 +28,8 @@ pub use places::Places;
 pub use settings::{
     Admin, AdminCertificate, AdminRole, AdminSession, AdminToken, AdminUser, AutoEnroll, Cloudflare, Data, ExpiredCrl,
     Forwarded, FrontDoor, HashingError, Identification, Limits, Listeners, Log, LogFormat, NameFrom, PasswordHash,
-    PasswordHashError, PlainListener, Proxy, RequestIds, ServerCertificate, ServiceDefaults, Settings, Store, Tls,
-    TlsListener, TokenDigest, Workers,
+    PasswordHashError, PlainListener, Proxy, RequestIds, ServerCertificate, ServiceDefaults, Settings, Shutdown, Store,
+    Tls, TlsListener, TokenDigest, Workers,
 };
 
 use crate::limits::CONFIG_FILE_BYTES_MAX;

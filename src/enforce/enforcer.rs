@@ -1,10 +1,10 @@
 //! The enforcer: the one object that knows what is in force and answers for it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::clock::{SharedClock, Stopwatch, Timestamp};
 use crate::decision::cache::Basis;
@@ -43,6 +43,8 @@ pub struct Enforcer {
     generations: watch::Sender<u64>,
     connections: ConnectionStates,
     pub(super) trail: Trail,
+    /// Where failure records go once another process has the store.
+    heir: OnceLock<mpsc::Sender<Failure>>,
 }
 
 /// Where the objects of the next snapshot come from.
@@ -92,6 +94,7 @@ impl Enforcer {
             generations: watch::channel(0).0,
             connections: ConnectionStates::default(),
             trail: Trail::default(),
+            heir: OnceLock::new(),
         })
     }
 
@@ -354,6 +357,15 @@ impl Enforcer {
         Ok(())
     }
 
+    /// From now on failure records go to the receiver instead of the store, which is about to be closed here and opened by
+    /// another process.
+    pub fn bequeath(&self) -> mpsc::Receiver<Failure> {
+        let (heir, failures) = mpsc::channel(limits::HANDOVER_FAILURES_MAX);
+        // There is one successor: whoever asks again gets a receiver that stays empty.
+        let _ = self.heir.set(heir);
+        failures
+    }
+
     /// Keeps a failure in its identity's ring, and on disk as soon as the store gets to it.
     pub fn record(&self, failure: Failure) {
         let device = self.device_of(&failure.identity);
@@ -366,6 +378,13 @@ impl Enforcer {
         }
         let failure = Arc::new(failure);
         let slot = device.record(Arc::clone(&failure));
+        if let Some(heir) = self.heir.get() {
+            if heir.try_send(Failure::clone(&failure)).is_err() {
+                self.metrics.failures_dropped.inc();
+                tracing::warn!(request_id = &*failure.request_id, "a failure record could not be passed on");
+            }
+            return;
+        }
         let key = failures::key(device.identity(), slot);
         if let Err(error) = self.store.put_later(Table::Failures, &key, &*failure) {
             self.metrics.failures_dropped.inc();

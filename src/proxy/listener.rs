@@ -17,7 +17,7 @@ use pingora::protocols::tls::TlsStream as Encrypted;
 use pingora::protocols::{GetSocketDigest, SocketDigest};
 use pingora::server::ShutdownWatch;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -29,6 +29,28 @@ use crate::telemetry::Metrics;
 
 /// A connection after its handshake.
 type TlsStream = Encrypted<Stream>;
+
+/// How serving ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// How long requests under way may take; then they are cut.
+    grace: Duration,
+    /// How long a connection without a request may wait for one more, which is its last. A client that sends one just as its
+    /// connection is closed sees it fail.
+    idle: Duration,
+}
+
+impl Ending {
+    /// Requests under way may finish within `grace`; connections without one end at once.
+    pub fn within(grace: Duration) -> Self {
+        Ending { grace, idle: Duration::ZERO }
+    }
+
+    /// The same, and connections without a request may wait for their last one for half of that time.
+    pub fn lingering(grace: Duration) -> Self {
+        Ending { grace, idle: grace / 2 }
+    }
+}
 
 /// A bound socket with the application it will serve.
 pub struct Listener<A> {
@@ -55,10 +77,15 @@ where
     /// Binds `address`; from here on clients can connect, and wait until [`Listener::serve`] runs. Port 0 lets the system
     /// choose, see [`Listener::address`].
     pub async fn bind(address: SocketAddr, tls: TlsSettings, app: A) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+        Listener::on(TcpListener::bind(address).await?.into_std()?, tls, app)
+    }
+
+    /// The same on a socket that listens already. Needs a runtime.
+    pub fn on(socket: std::net::TcpListener, tls: TlsSettings, app: A) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
         let door = Door::new(tls, FrontDoor::default());
-        Ok(Listener { socket, address, door, app: Arc::new(app) })
+        Ok(Listener { socket: TcpListener::from_std(socket)?, address, door, app: Arc::new(app) })
     }
 
     /// The same listener with other bounds.
@@ -82,15 +109,16 @@ where
         self.address
     }
 
-    /// Serves until `shutdown` becomes true, then lets connections finish what they are doing for at most `grace`.
-    pub async fn serve(self, mut shutdown: ShutdownWatch, grace: Duration) {
+    /// Serves until `stop` says how to end, then takes no more connections and lets those that are open come to their end.
+    pub async fn serve(self, mut stop: watch::Receiver<Option<Ending>>) {
         let Listener { socket, door, app, .. } = self;
+        let (tell, shutdown) = watch::channel(false);
         let mut connections = JoinSet::new();
         let room = Arc::new(Semaphore::new(door.bounds.connections));
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = shutdown.wait_for(|stop| *stop) => break,
+                _ = stop.wait_for(Option::is_some) => break,
                 Some(_) = connections.join_next() => continue,
                 accepted = accept(&socket, &room) => accepted,
             };
@@ -109,13 +137,24 @@ where
             }
         }
         drop(socket);
-        app.cleanup().await;
-        let finished = timeout(grace, async { while connections.join_next().await.is_some() {} }).await;
-        if finished.is_err() {
+        // A sender that went away has no patience.
+        let ending = stop.borrow().unwrap_or(Ending::within(Duration::ZERO));
+        tell.send_replace(true);
+        let finished = timeout(ending.grace, async {
+            if timeout(ending.idle, drained(&mut connections)).await.is_err() {
+                app.cleanup().await;
+                drained(&mut connections).await;
+            }
+        });
+        if finished.await.is_err() {
             tracing::warn!(connections = connections.len(), "connections cut at the end of the grace period");
         }
         connections.shutdown().await;
     }
+}
+
+async fn drained(connections: &mut JoinSet<()>) {
+    while connections.join_next().await.is_some() {}
 }
 
 async fn accept(

@@ -75,7 +75,7 @@ mod upstream;
 pub use enforced::{Admitted, Enforced, GatedProxy, RequestContext};
 pub use gate::{ConnectionGate, Gate, GateOptions};
 pub use headers::ForwardedCertificate;
-pub use listener::Listener;
+pub use listener::{Ending, Listener};
 pub use refusal::{Refusal, UpstreamFault};
 pub use request_id::RequestId;
 pub use router::{Route, UpstreamRouter};

@@ -39,7 +39,7 @@ fn the_full_example_shows_the_defaults() {
     assert_eq!(full.limits, minimal.limits);
     assert_eq!(full.log, minimal.log);
     assert_eq!(full.workers, minimal.workers);
-    assert_eq!(full.shutdown_grace, minimal.shutdown_grace);
+    assert_eq!(full.shutdown, minimal.shutdown);
     let (shown, built_in) = (&full.listeners, &minimal.listeners);
     assert_eq!(shown.gateway.address, built_in.gateway.address);
     assert_eq!(shown.client_api, built_in.client_api);

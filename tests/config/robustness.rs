@@ -68,6 +68,6 @@ proptest! {
     #[test]
     fn durations_are_read_as_written(seconds in 1u64..100_000) {
         let (settings, _) = load(format!("shutdown: {{ grace: {seconds}s }}\n{TLS}")).unwrap();
-        prop_assert_eq!(settings.shutdown_grace, Duration::from_secs(seconds));
+        prop_assert_eq!(settings.shutdown.grace, Duration::from_secs(seconds));
     }
 }

@@ -11,7 +11,7 @@ use postern::config::FrontDoor;
 use postern::enforce::Enforcer;
 use postern::policy::subject::SubjectKind;
 use postern::proxy::{
-    ConnectionGate, Enforced, Gate, GateOptions, GatedProxy, Listener, Pools, StreamGate, UpstreamRouter,
+    ConnectionGate, Ending, Enforced, Gate, GateOptions, GatedProxy, Listener, Pools, StreamGate, UpstreamRouter,
 };
 use postern::store::Store;
 use postern::telemetry::Metrics;
@@ -36,7 +36,8 @@ pub(crate) struct Gateway {
     pub(crate) trust: Arc<TrustStore>,
     pub(crate) pools: Arc<Pools>,
     certificates: Mutex<HashMap<String, Issued>>,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Option<Ending>>,
+    grace: Duration,
     serving: JoinHandle<()>,
 }
 
@@ -107,8 +108,8 @@ impl GatewayBuilder {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), tls, app).await.unwrap();
         let listener = listener.bounded(&self.bounds).counted("gateway", enforcer.metrics().clone());
         let address = listener.address();
-        let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(listener.serve(stopped, self.grace));
+        let (stop, stopped) = watch::channel(None);
+        let serving = tokio::spawn(listener.serve(stopped));
         let gateway = Gateway {
             address,
             authority,
@@ -118,6 +119,7 @@ impl GatewayBuilder {
             pools,
             certificates: Mutex::default(),
             stop,
+            grace: self.grace,
             serving,
         };
         gateway.publish(self.policy);
@@ -190,7 +192,7 @@ impl Gateway {
 
     /// Tells it to stop; see [`Gateway::stopped`].
     pub(crate) fn stop(&self) {
-        self.stop.send_replace(true);
+        self.stop.send_replace(Some(Ending::within(self.grace)));
     }
 
     pub(crate) async fn stopped(self) {

@@ -37,6 +37,12 @@ impl Client {
         Client::build(gateway, authority, certificate, reqwest::Client::builder().http1_only())
     }
 
+    /// Speaks HTTP/1.1 and makes a connection for each request.
+    pub(crate) fn one_connection_a_request(gateway: &Running, authority: &Authority, certificate: &Issued) -> Client {
+        let builder = reqwest::Client::builder().http1_only().pool_max_idle_per_host(0);
+        Client::build(gateway, authority, certificate, builder)
+    }
+
     fn build(
         gateway: &Running,
         authority: &Authority,

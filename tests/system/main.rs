@@ -21,6 +21,7 @@ mod settings;
 #[expect(unused_imports, reason = "the gateways here are processes")]
 #[path = "../support/mod.rs"]
 mod support;
+mod upgrade;
 mod upstreams;
 mod world;
 mod ziti;

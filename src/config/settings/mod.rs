@@ -71,8 +71,10 @@ pub struct Settings {
     pub log: Log,
     /// Threads that serve.
     pub workers: Workers,
-    /// How long requests in flight may finish when the gateway is told to stop.
-    pub shutdown_grace: Duration,
+    /// What happens when the gateway is told to stop.
+    pub shutdown: Shutdown,
+    /// The socket at which a successor asks to take over.
+    pub upgrade_socket: PathBuf,
     /// Where each key was written, for findings of later stages.
     pub places: Places,
 }
@@ -108,6 +110,8 @@ pub(super) struct RawSettings {
     workers: Field<Workers>,
     /// What happens when the gateway is told to stop.
     shutdown: Field<RawShutdown>,
+    /// How a new process takes the place of the one that serves.
+    upgrade: Field<RawUpgrade>,
 }
 
 /// Where policy is kept.
@@ -122,8 +126,27 @@ struct RawPolicy {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct RawShutdown {
+    /// How long readiness says no before no new connections are taken, so that balancers hear of it. Default: 0s.
+    delay: Field<DurationText>,
     /// How long requests in flight may finish. Default: 30s.
     grace: Field<DurationText>,
+}
+
+/// Taking over from the process that serves.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct RawUpgrade {
+    /// The socket at which `postern run --upgrade` asks the process that serves. Default: upgrade.sock in the data folder.
+    socket: Field<PathText>,
+}
+
+/// How a gateway stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long readiness says no before no new connections are taken.
+    pub delay: Duration,
+    /// How long requests in flight may finish.
+    pub grace: Duration,
 }
 
 impl RawSettings {
@@ -134,17 +157,24 @@ impl RawSettings {
         let listeners = self.listeners.or_default().check(session, folder, tls.as_ref());
         let identity = self.identity.or_default().check(session, folder);
         let admin = self.admin.or_default().check(session);
-        let grace = self.shutdown.or_default().grace.value();
+        let shutdown = self.shutdown.or_default();
+        let data = self.data.or_default().check(folder);
+        let socket = self.upgrade.or_default().socket.value();
+        let waiting = |given: Field<DurationText>, default| given.value().map_or(default, |given| given.0);
         Some(Settings {
+            upgrade_socket: socket.map_or_else(|| data.directory.join("upgrade.sock"), |path| folder.join(path.0)),
             policy_directory: resolve(folder, self.policy.or_default().directory, "policy"),
             front_door: self.front_door.or_default().check(session),
-            data: self.data.or_default().check(folder),
+            data,
             cloudflare: self.cloudflare.or_default().check(folder),
             proxy: self.proxy.or_default().check(session),
             limits: self.limits.or_default().check(),
             log: self.log.or_default().check(),
             workers: self.workers.or_default(),
-            shutdown_grace: grace.map_or(Duration::from_secs(30), |grace| grace.0),
+            shutdown: Shutdown {
+                delay: waiting(shutdown.delay, Duration::ZERO),
+                grace: waiting(shutdown.grace, Duration::from_secs(30)),
+            },
             places: Places::of(session.document()),
             listeners,
             identity,

@@ -451,3 +451,5 @@ pub const MFA_CODE_BYTES_MAX: usize = 64;
 pub const MFA_FREE_GUESSES: u32 = 5;
 /// Longest such lock-out. A code is six digits, so guessing must take years.
 pub const MFA_LOCK_OUT_MAX: Duration = Duration::from_secs(15 * 60);
+/// Most services on the page where people see how they stand.
+pub const ME_SERVICES_MAX: usize = 100;

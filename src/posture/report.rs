@@ -70,6 +70,13 @@ pub enum Seen {
     Provider(ProviderRecord),
     /// How far the device's clock was ahead of the gateway's when it signed, in milliseconds.
     ClockSkew(i64),
+    /// Something that was seen some time before the report was sent.
+    Earlier {
+        /// When, by the gateway's clock. A time after the report's arrival counts as that arrival.
+        at: Timestamp,
+        /// What.
+        seen: Box<Seen>,
+    },
     /// The software that speaks for the device.
     Sdk(Sdk),
     /// The device woke or was unlocked just now; `false` says nothing.
@@ -183,6 +190,13 @@ impl Posture {
                 providers.push(fact(report, observation, record.clone()));
             }
             Seen::ClockSkew(millis) => self.clock_skew_millis = Some(*millis),
+            Seen::Earlier { at, seen } => {
+                // As if it had been reported then.
+                let received_at = (*at).min(report.received_at);
+                let then = Report { received_at, source: report.source, observations: Vec::new() };
+                let observation = Observation { asked_by: observation.asked_by.clone(), seen: Seen::clone(seen) };
+                self.take_in(&then, &observation);
+            }
             Seen::Sdk(sdk) => self.sdk = Some(sdk.clone()),
             Seen::Endpoint { woken, unlocked } => {
                 stamp(&mut self.endpoint.woken_at, *woken, report.received_at);
@@ -229,13 +243,18 @@ fn stamp(time: &mut Option<Timestamp>, happened: bool, at: Timestamp) {
 impl Report {
     fn check_bounds(&self) -> Result<(), ReportError> {
         at_most("observations", self.observations.len(), limits::REPORT_OBSERVATIONS_MAX)?;
-        let processes = self.observations.iter().map(|observation| match &observation.seen {
-            Seen::Process(_) => 1,
-            Seen::Processes(processes) => processes.len(),
-            _ => 0,
-        });
+        let processes = self.observations.iter().map(|observation| processes_in(&observation.seen));
         at_most("processes", processes.sum(), limits::PROCESSES_PER_IDENTITY_MAX)?;
         self.observations.iter().enumerate().try_for_each(|(index, observation)| observation.check_bounds(index))
+    }
+}
+
+fn processes_in(seen: &Seen) -> usize {
+    match seen {
+        Seen::Process(_) => 1,
+        Seen::Processes(processes) => processes.len(),
+        Seen::Earlier { seen, .. } => processes_in(seen),
+        _ => 0,
     }
 }
 
@@ -243,59 +262,61 @@ impl Observation {
     fn check_bounds(&self, index: usize) -> Result<(), ReportError> {
         let check = self.asked_by.as_ref().map_or("", CheckId::as_str);
         short(index, "posture check id", check)?;
-        match &self.seen {
-            Seen::Os(os) => {
-                short(index, "system name", &os.name)?;
-                short(index, "version", &os.version)?;
-                short(index, "build", os.build.as_deref().unwrap_or_default())?;
-                short(index, "extra version", os.extra.as_deref().unwrap_or_default())?;
-                let distribution = os.distribution.as_ref();
-                short(index, "distribution", distribution.map_or("", |known| &known.name))?;
-                short(index, "revision", distribution.and_then(|known| known.revision.as_deref()).unwrap_or_default())
-            }
-            Seen::Domain(domain) => short(index, "domain", domain),
-            Seen::Macs(addresses) => {
-                few(index, "addresses", addresses.len(), limits::MACS_PER_IDENTITY_MAX)?;
-                addresses.iter().try_for_each(|address| short(index, "address", address))
-            }
-            Seen::Process(process) => process_in_bounds(index, process),
-            Seen::Processes(processes) => processes.iter().try_for_each(|process| process_in_bounds(index, process)),
-            Seen::Hostname(text) => short(index, "host name", text),
-            Seen::SerialNumber(text) => short(index, "serial number", text),
-            Seen::UniqueClientId(text) => short(index, "unique client id", text),
-            Seen::Environment(variables) => {
-                few(index, "variables", variables.len(), limits::INVENTORY_ENTRIES_MAX)?;
-                variables
-                    .iter()
-                    .flat_map(|(name, value)| [name, value])
-                    .try_for_each(|text| short(index, "variable", text))
-            }
-            Seen::Files(files) => {
-                few(index, "files", files.len(), limits::INVENTORY_ENTRIES_MAX)?;
-                files.iter().try_for_each(|file| file_in_bounds(index, file))
-            }
-            Seen::Volumes(volumes) => {
-                few(index, "volumes", volumes.len(), limits::INVENTORY_ENTRIES_MAX)?;
-                volumes.iter().try_for_each(|volume| short(index, "volume name", &volume.name))
-            }
-            Seen::Antivirus(products) => {
-                few(index, "antivirus products", products.len(), limits::INVENTORY_ENTRIES_MAX)?;
-                products.iter().try_for_each(|product| short(index, "product name", &product.name))
-            }
-            Seen::Certificates(held) => {
-                few(index, "certificates", held.len(), limits::CERTIFICATES_PER_IDENTITY_MAX)?;
-                let paths = held.iter().filter_map(|certificate| certificate.path.as_deref());
-                paths.into_iter().try_for_each(|path| short(index, "path", path))
-            }
-            Seen::Tunnel(tunnel) => short(index, "organization", tunnel.organization.as_deref().unwrap_or_default()),
-            Seen::Provider(record) => short(index, "connection id", record.connection.as_str()),
-            Seen::Sdk(sdk) => {
-                let Sdk { app_id, app_version, branch, revision, kind, version } = sdk;
-                let mut texts = [app_id, app_version, branch, revision, kind, version].into_iter().flatten();
-                texts.try_for_each(|text| short(index, "SDK text", text))
-            }
-            Seen::Firewall(_) | Seen::ClockSkew(_) | Seen::Endpoint { .. } => Ok(()),
+        seen_in_bounds(index, &self.seen)
+    }
+}
+
+fn seen_in_bounds(index: usize, seen: &Seen) -> Result<(), ReportError> {
+    match seen {
+        Seen::Earlier { seen, .. } => seen_in_bounds(index, seen),
+        Seen::Os(os) => {
+            short(index, "system name", &os.name)?;
+            short(index, "version", &os.version)?;
+            short(index, "build", os.build.as_deref().unwrap_or_default())?;
+            short(index, "extra version", os.extra.as_deref().unwrap_or_default())?;
+            let distribution = os.distribution.as_ref();
+            short(index, "distribution", distribution.map_or("", |known| &known.name))?;
+            short(index, "revision", distribution.and_then(|known| known.revision.as_deref()).unwrap_or_default())
         }
+        Seen::Domain(domain) => short(index, "domain", domain),
+        Seen::Macs(addresses) => {
+            few(index, "addresses", addresses.len(), limits::MACS_PER_IDENTITY_MAX)?;
+            addresses.iter().try_for_each(|address| short(index, "address", address))
+        }
+        Seen::Process(process) => process_in_bounds(index, process),
+        Seen::Processes(processes) => processes.iter().try_for_each(|process| process_in_bounds(index, process)),
+        Seen::Hostname(text) => short(index, "host name", text),
+        Seen::SerialNumber(text) => short(index, "serial number", text),
+        Seen::UniqueClientId(text) => short(index, "unique client id", text),
+        Seen::Environment(variables) => {
+            few(index, "variables", variables.len(), limits::INVENTORY_ENTRIES_MAX)?;
+            variables.iter().flat_map(|(name, value)| [name, value]).try_for_each(|text| short(index, "variable", text))
+        }
+        Seen::Files(files) => {
+            few(index, "files", files.len(), limits::INVENTORY_ENTRIES_MAX)?;
+            files.iter().try_for_each(|file| file_in_bounds(index, file))
+        }
+        Seen::Volumes(volumes) => {
+            few(index, "volumes", volumes.len(), limits::INVENTORY_ENTRIES_MAX)?;
+            volumes.iter().try_for_each(|volume| short(index, "volume name", &volume.name))
+        }
+        Seen::Antivirus(products) => {
+            few(index, "antivirus products", products.len(), limits::INVENTORY_ENTRIES_MAX)?;
+            products.iter().try_for_each(|product| short(index, "product name", &product.name))
+        }
+        Seen::Certificates(held) => {
+            few(index, "certificates", held.len(), limits::CERTIFICATES_PER_IDENTITY_MAX)?;
+            let paths = held.iter().filter_map(|certificate| certificate.path.as_deref());
+            paths.into_iter().try_for_each(|path| short(index, "path", path))
+        }
+        Seen::Tunnel(tunnel) => short(index, "organization", tunnel.organization.as_deref().unwrap_or_default()),
+        Seen::Provider(record) => short(index, "connection id", record.connection.as_str()),
+        Seen::Sdk(sdk) => {
+            let Sdk { app_id, app_version, branch, revision, kind, version } = sdk;
+            let mut texts = [app_id, app_version, branch, revision, kind, version].into_iter().flatten();
+            texts.try_for_each(|text| short(index, "SDK text", text))
+        }
+        Seen::Firewall(_) | Seen::ClockSkew(_) | Seen::Endpoint { .. } => Ok(()),
     }
 }
 

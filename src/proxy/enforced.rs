@@ -136,10 +136,13 @@ where
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Self::CTX) -> FailToProxy {
-        let Outcome::Refused(refusal) = &ctx.judged.outcome else {
-            return self.inner.fail_to_proxy(session, e, &mut ctx.inner).await;
+        let status = match &ctx.judged.outcome {
+            Outcome::Refused(refusal) => respond::send(session, refusal, ctx.judged.request_id()).await,
+            Outcome::Answered(reply) => Some(respond::answer(session, reply.clone(), ctx.judged.request_id()).await),
+            Outcome::Unjudged | Outcome::Permitted { .. } => {
+                return self.inner.fail_to_proxy(session, e, &mut ctx.inner).await;
+            }
         };
-        let status = respond::send(session, refusal, ctx.judged.request_id()).await;
         // Whether the connection is really used again was decided with the refusal; this only lets it end in order.
         FailToProxy { error_code: status.map_or(0, |status| status.as_u16()), can_reuse_downstream: true }
     }
@@ -175,7 +178,8 @@ where
     }
 
     fn suppress_error_log(&self, session: &Session, ctx: &Self::CTX, error: &Error) -> bool {
-        matches!(ctx.judged.outcome, Outcome::Refused(_)) || self.inner.suppress_error_log(session, &ctx.inner, error)
+        matches!(ctx.judged.outcome, Outcome::Refused(_) | Outcome::Answered(_))
+            || self.inner.suppress_error_log(session, &ctx.inner, error)
     }
 
     // From here on every hook is the wrapped proxy's alone.

@@ -14,8 +14,10 @@ use super::enforced::Admitted;
 use super::gate::{Gate, GatedConnection};
 use super::headers::{self, Claims, X_REQUEST_ID};
 use super::hygiene::{self, Fault, Target};
+use super::me;
 use super::refusal::{Refusal, UpstreamFault};
 use super::request_id::RequestId;
+use super::respond::Reply;
 use super::standing::Standing;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::decision::{Denial, DenialReason, FailedService, Failure, Permit, engine};
@@ -45,8 +47,10 @@ pub(super) enum Outcome {
     Unjudged,
     /// It may pass.
     Permitted { permit: Arc<Permit>, upstream: Option<Arc<UpstreamMetrics>> },
-    /// It is answered by the gate.
+    /// It is refused by the gate.
     Refused(Refusal),
+    /// It asked for what the gate itself tells.
+    Answered(Reply),
 }
 
 /// What the client asked for, in its own words.
@@ -80,7 +84,7 @@ impl Judged {
     pub(super) fn permit(&self) -> Option<&Arc<Permit>> {
         match &self.outcome {
             Outcome::Permitted { permit, .. } => Some(permit),
-            Outcome::Unjudged | Outcome::Refused(_) => None,
+            Outcome::Unjudged | Outcome::Refused(_) | Outcome::Answered(_) => None,
         }
     }
 
@@ -153,6 +157,9 @@ impl Judged {
             return Err(denied(&published, DenialReason::NoIdentity));
         };
         let connection = &gated.connection;
+        if target.path == me::PATH {
+            return own_page(gate, &published, connection, session.req_header());
+        }
         let service = route(&published, &target)?;
         let verdict = gate.enforcer().decide(&published, connection, service);
         let object = published.snapshot().service(service);
@@ -166,6 +173,17 @@ impl Judged {
         };
         Ok(Outcome::Permitted { permit, upstream: published.upstream(service).cloned() })
     }
+}
+
+/// The page that tells who somebody is here. Who it is for is asked like with any request; no service is.
+fn own_page(
+    gate: &Gate,
+    published: &Published,
+    connection: &Connection,
+    request: &RequestHeader,
+) -> Result<Outcome, Refusal> {
+    let device = gate.enforcer().identify(published, connection).map_err(|reason| denied(published, reason))?;
+    Ok(Outcome::Answered(me::answer(gate, published, connection, &device, &request.method, &request.headers)))
 }
 
 /// Everything that would be read differently by somebody else is a fault.
@@ -278,7 +296,7 @@ impl Judged {
                 self.remember(gate, denial);
             }
             Outcome::Refused(refusal) => gate.metrics().request_refused(refusal.code()),
-            Outcome::Unjudged => {}
+            Outcome::Unjudged | Outcome::Answered(_) => {}
         }
         self.log(session, error, status);
     }
@@ -313,6 +331,7 @@ impl Judged {
     fn described(&self) -> Described<'_> {
         match &self.outcome {
             Outcome::Unjudged => Described { decision: "none", ..Described::default() },
+            Outcome::Answered(_) => Described { decision: "page", ..Described::default() },
             Outcome::Permitted { permit, .. } => Described {
                 decision: "allow",
                 identity: Some(permit.identity_id().as_str()),

@@ -62,6 +62,7 @@ pub mod headers;
 pub mod hygiene;
 mod judged;
 mod listener;
+mod me;
 mod page;
 mod proxy_header;
 pub mod refusal;

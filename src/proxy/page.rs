@@ -79,7 +79,7 @@ fn write_check(page: &mut String, check: &ToldCheck<'_>) -> std::fmt::Result {
 }
 
 /// Text that cannot become markup.
-struct Escaped<'a>(&'a str);
+pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl std::fmt::Display for Escaped<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -238,7 +238,7 @@ fn grpc_message(problem: &Problem<'_>) -> HeaderValue {
 }
 
 /// Whether the client asks for a page by name, and no less than for JSON.
-fn prefers_html(headers: &HeaderMap) -> bool {
+pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let (mut html, mut json) = (0, 0);
     for range in accept.flat_map(|value| value.split(',')) {
@@ -282,6 +282,17 @@ pub(super) async fn send(session: &mut Session, refusal: &Refusal, request_id: &
         drain(session).await;
     }
     Some(status)
+}
+
+/// Sends an answer of the gate's own to a request that is no refusal. Returns the status that was sent.
+pub(super) async fn answer(session: &mut Session, mut reply: Reply, request_id: &RequestId) -> StatusCode {
+    reply.fields.push((X_REQUEST_ID, request_id.to_header_value()));
+    let (status, body_wanted) = (reply.status, session.req_header().method != Method::HEAD);
+    // Failing to write is the client's business: there is nobody left to tell.
+    if write(&mut session.downstream_session, reply, body_wanted).await.is_ok() {
+        drain(session).await;
+    }
+    status
 }
 
 fn is_final(response: &ResponseHeader) -> bool {

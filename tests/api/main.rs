@@ -14,6 +14,7 @@ mod evidence;
 #[path = "../store/faulty.rs"]
 #[expect(dead_code, reason = "shared with the store's tests, which use more of it")]
 mod faulty;
+mod fuzzed;
 #[path = "../support/json_schema.rs"]
 mod json_schema;
 mod listener;

@@ -8,6 +8,7 @@ mod front_door;
 mod hygiene;
 mod identity_headers;
 mod listener;
+mod me;
 mod protocols;
 mod refusal;
 mod routing;

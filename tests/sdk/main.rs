@@ -10,6 +10,7 @@ mod scripts;
 #[expect(unused_imports, reason = "the gateways here are processes")]
 #[path = "../support/mod.rs"]
 mod support;
+mod totp;
 mod wire;
 #[expect(dead_code, reason = "shared with the system tests, which use more of it")]
 #[path = "../system/world.rs"]

@@ -47,6 +47,101 @@ pub struct PostureReport {
     tunnel: Option<Tunnel>,
     /// What just happened to the device.
     endpoint: Option<Endpoint>,
+    /// When the report was sent, by the device's own clock, in RFC 3339. How far that clock is from the gateway's is kept and shown.
+    #[schemars(with = "Option<String>")]
+    sent_at: Option<Timestamp>,
+    /// When members were observed that are older than the report. Needs `sentAt`: only the time between the two counts, so that it does
+    /// not matter what the device's clock shows.
+    observed_at: ObservedAt,
+}
+
+/// When members of a report were observed, by the device's own clock, in RFC 3339. What is not listed was observed when the report
+/// was sent.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct ObservedAt {
+    #[schemars(with = "Option<String>")]
+    os: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    hostname: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    domain: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    mac_addresses: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    processes: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    files: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    volumes: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    firewall: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    antivirus: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    serial_number: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    unique_client_id: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    environment: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    certificates: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    tunnel: Option<Timestamp>,
+}
+
+impl ObservedAt {
+    /// The member's name and time for what was seen; `None` for what is always of the moment.
+    fn of(&self, seen: &Seen) -> Option<(&'static str, Option<Timestamp>)> {
+        Some(match seen {
+            Seen::Os(_) => ("os", self.os),
+            Seen::Hostname(_) => ("hostname", self.hostname),
+            Seen::Domain(_) => ("domain", self.domain),
+            Seen::Macs(_) => ("macAddresses", self.mac_addresses),
+            Seen::Process(_) | Seen::Processes(_) => ("processes", self.processes),
+            Seen::Files(_) => ("files", self.files),
+            Seen::Volumes(_) => ("volumes", self.volumes),
+            Seen::Firewall(_) => ("firewall", self.firewall),
+            Seen::Antivirus(_) => ("antivirus", self.antivirus),
+            Seen::SerialNumber(_) => ("serialNumber", self.serial_number),
+            Seen::UniqueClientId(_) => ("uniqueClientId", self.unique_client_id),
+            Seen::Environment(_) => ("environment", self.environment),
+            Seen::Certificates(_) => ("certificates", self.certificates),
+            Seen::Tunnel(_) => ("tunnel", self.tunnel),
+            Seen::Provider(_) | Seen::ClockSkew(_) | Seen::Sdk(_) | Seen::Earlier { .. } | Seen::Endpoint { .. } => {
+                return None;
+            }
+        })
+    }
+}
+
+/// The times of one report, by two clocks.
+struct Times {
+    received_at: Timestamp,
+    sent_at: Option<Timestamp>,
+    observed_at: ObservedAt,
+}
+
+impl Times {
+    /// How far the device's clock is ahead; the report's way here makes it seem behind.
+    fn skew(&self) -> Option<Seen> {
+        let sent_at = self.sent_at?;
+        Some(Seen::ClockSkew(sent_at.as_millis().saturating_sub(self.received_at.as_millis())))
+    }
+
+    /// What was seen, at the time at which it was by the gateway's clock.
+    fn placed(&self, seen: Seen) -> Result<Seen, ReportProblem> {
+        let Some((member, Some(observed_at))) = self.observed_at.of(&seen) else {
+            return Ok(seen);
+        };
+        let problem = |reason: &str| ReportProblem { path: format!("observedAt.{member}"), reason: reason.to_owned() };
+        let sent_at = self.sent_at.ok_or_else(|| problem("needs `sentAt`, by the same clock"))?;
+        if observed_at > sent_at {
+            return Err(problem("lies after `sentAt`: nothing is observed before it happens"));
+        }
+        let at = self.received_at.before(sent_at.since(observed_at));
+        Ok(Seen::Earlier { at, seen: Box::new(seen) })
+    }
 }
 
 /// The operating system.
@@ -219,11 +314,11 @@ pub fn read_posture_report(body: &[u8], received_at: Timestamp, source: Source) 
         reason: format!("cannot be read: {}", error.inner()),
     })?;
     reader.end().map_err(|error| ReportProblem { path: ".".to_owned(), reason: format!("cannot be read: {error}") })?;
-    Ok(Report { received_at, source, observations: read.observations()? })
+    Ok(Report { received_at, source, observations: read.observations(received_at)? })
 }
 
 impl PostureReport {
-    fn observations(self) -> Result<Vec<Observation>, ReportProblem> {
+    fn observations(self, received_at: Timestamp) -> Result<Vec<Observation>, ReportProblem> {
         let PostureReport {
             os,
             hostname,
@@ -240,7 +335,10 @@ impl PostureReport {
             certificates,
             tunnel,
             endpoint,
+            sent_at,
+            observed_at,
         } = self;
+        let times = Times { received_at, sent_at, observed_at };
         let (asked, found): (Vec<Process>, Vec<Process>) =
             processes.iter().flatten().cloned().partition(|process| process.check_id.is_some());
         let seen = [
@@ -259,13 +357,17 @@ impl PostureReport {
             certificates.map(read_certificates).transpose()?.map(Seen::Certificates),
             tunnel.map(|tunnel| Seen::Tunnel(tunnel.into())),
             endpoint.map(|Endpoint { woken, unlocked }| Seen::Endpoint { woken, unlocked }),
+            times.skew(),
         ];
         let seen = seen.into_iter().flatten().map(|seen| Observation { asked_by: None, seen });
         let answers = asked.into_iter().map(|process| Observation {
             asked_by: process.check_id.as_deref().map(CheckId::from),
             seen: Seen::Process(process.into()),
         });
-        Ok(seen.chain(answers).collect())
+        let placed = seen.chain(answers).map(|observation| {
+            Ok(Observation { asked_by: observation.asked_by, seen: times.placed(observation.seen)? })
+        });
+        placed.collect()
     }
 }
 
@@ -350,6 +452,18 @@ mod tests {
     }
 
     #[test]
+    fn a_fact_is_as_old_as_the_device_says_whatever_its_clock_shows() {
+        // The device is an hour ahead, and looked at its disks ten minutes before it sent the report.
+        let body = r#"{"sentAt": "1970-01-02T01:00:00Z", "observedAt": {"volumes": "1970-01-02T00:50:00Z"}, "volumes": [], "domain": "x"}"#;
+        let received_at: Timestamp = "1970-01-02T00:00:00Z".parse().unwrap();
+        let report = read_posture_report(body.as_bytes(), received_at, Source::Device).unwrap();
+        let posture = crate::posture::Posture::default().apply(&report).unwrap();
+        assert_eq!(posture.inventory().volumes.as_ref().unwrap().observed_at.to_string(), "1970-01-01T23:50:00.000Z");
+        assert_eq!(posture.domain.unwrap().observed_at, received_at);
+        assert_eq!(posture.clock_skew_millis, Some(3_600_000));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (body, path) in [
             (r#"{"files": [{"path": "/a", "exists": true}, {"path": "/b", "exists": "yes"}]}"#, "files[1].exists"),
@@ -360,6 +474,13 @@ mod tests {
                 r#"{"antivirus": [{"name": "a", "on": true, "upToDate": true, "signaturesAt": "yesterday"}]}"#,
                 "antivirus[0].signaturesAt",
             ),
+            (r#"{"files": [], "observedAt": {"files": "1970-01-01T00:00:00Z"}}"#, "observedAt.files"),
+            (
+                r#"{"os": {"name": "a", "version": "1"}, "sentAt": "1970-01-01T00:00:00Z", "observedAt": {"os": "1970-01-01T00:00:01Z"}}"#,
+                "observedAt.os",
+            ),
+            (r#"{"observedAt": {"endpoint": "1970-01-01T00:00:00Z"}}"#, "observedAt.endpoint"),
+            (r#"{"sentAt": "soon"}"#, "sentAt"),
             ("[]", "."),
             ("{} {}", "."),
             ("", "."),

@@ -114,6 +114,23 @@ impl Stopwatch {
     }
 }
 
+/// How long this machine has been asleep since it was started; `None` where the system does not tell.
+///
+/// The clock that stands still during sleep is read between two readings of the one that does not, so that nothing comes in between.
+#[cfg(target_os = "linux")]
+pub fn time_asleep() -> Option<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
+    let read = |clock| Duration::try_from(clock_gettime(clock)).ok();
+    let (awake, all) = (read(ClockId::Monotonic)?, read(ClockId::Boottime)?);
+    Some(all.saturating_sub(awake))
+}
+
+/// How long this machine has been asleep since it was started; `None` where the system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub fn time_asleep() -> Option<Duration> {
+    None
+}
+
 /// Where the upper floors get the time from.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The current wall-clock time.

@@ -294,6 +294,32 @@ pub const AGENT_PROCESSES_MAX: usize = 65_536;
 pub const AGENT_EXECUTABLE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Most executables whose digests are remembered; past it the memory starts afresh.
 pub const AGENT_DIGESTS_MAX: usize = 4096;
+/// Longest time between two reports of an agent, unless its configuration says otherwise.
+pub const AGENT_INTERVAL: Duration = Duration::from_secs(60);
+/// Shortest time between two regular reports of an agent, however fresh a check wants its facts.
+pub const AGENT_INTERVAL_MIN: Duration = Duration::from_secs(5);
+/// How often an agent looks at what it watches.
+pub const AGENT_LOOK_INTERVAL: Duration = Duration::from_millis(400);
+/// First wait of an agent whose gateway is away, before chance shortens it; each further one doubles it.
+pub const AGENT_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait of an agent whose gateway is away.
+pub const AGENT_RETRY_MAX: Duration = Duration::from_secs(5 * 60);
+/// Reports that changes may ask for at once.
+pub const AGENT_CHANGES_AT_ONCE_MAX: u32 = 10;
+/// How often changes may ask for one more.
+pub const AGENT_CHANGE_ALLOWANCE_EVERY: Duration = Duration::from_secs(5);
+/// Longest an agent waits for a connection to its gateway.
+pub const AGENT_CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+/// Longest an agent waits for an answer of its gateway, from connecting to the last byte.
+pub const AGENT_CALL_TIME_MAX: Duration = Duration::from_secs(20);
+/// Longest answer of its gateway that an agent reads, in bytes.
+pub const AGENT_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most characters an agent shows of what its gateway says about a refusal.
+pub const AGENT_EXCERPT_CHARS_MAX: usize = 200;
+/// Longest a collector waits for a program of the system.
+pub const AGENT_PROGRAM_TIME_MAX: Duration = Duration::from_secs(3);
+/// Most login sessions a collector looks at.
+pub const AGENT_SESSIONS_MAX: usize = 1024;
 /// Most connections the demo's origin serves at once.
 pub const ORIGIN_CONNECTIONS_MAX: usize = 1024;
 /// Most HTTP/2 streams the demo's origin serves at once on one connection.

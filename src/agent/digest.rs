@@ -103,7 +103,7 @@ impl DigestCache {
 ///
 /// The time of the last status change is among it because the time of the last modification can be set back at will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct FileVersion {
+pub(super) struct FileVersion {
     device: u64,
     inode: u64,
     bytes: u64,
@@ -113,7 +113,7 @@ struct FileVersion {
 
 impl FileVersion {
     #[cfg(unix)]
-    fn of(metadata: &Metadata) -> Option<Self> {
+    pub(super) fn of(metadata: &Metadata) -> Option<Self> {
         use std::os::unix::fs::MetadataExt;
         Some(FileVersion {
             device: metadata.dev(),
@@ -125,7 +125,7 @@ impl FileVersion {
     }
 
     #[cfg(not(unix))]
-    fn of(_: &Metadata) -> Option<Self> {
+    pub(super) fn of(_: &Metadata) -> Option<Self> {
         None
     }
 }

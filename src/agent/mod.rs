@@ -1,15 +1,22 @@
 //! The device's side: what this machine can truthfully say about its own posture.
 //!
-//! One file for each fact, each behind the [`Collector`] trait; [`Collectors`] asks them all and makes an [`Inventory`],
-//! which becomes posture observations or OpenZiti posture responses. What cannot be read is [`Collected::Unknown`] with
+//! One file for each fact, most behind the [`Collector`] trait. A [`Gatherer`] asks those that a gateway wants to hear of and makes a
+//! native report; a [`Watch`] notices changes, and a [`Schedule`] says when to report. [`Collectors`] answers OpenZiti's posture
+//! queries. What cannot be read is [`Collected::Unknown`] with
 //! the [`Obstacle`] that stood in the way, and is then left out of every report: absence is never dressed up as a value,
 //! and a process that cannot be inspected is never reported as not running.
 //!
 //! Every read is bounded. Linux is covered whole; elsewhere the facts that need a system call of their own are unknown
 //! (`unsupported`) and the rest works.
 
+mod antivirus;
+mod certificate;
 mod digest;
 mod domain;
+mod file;
+mod firewall;
+mod gather;
+mod hardware;
 mod hostname;
 mod ini;
 mod inventory;
@@ -18,10 +25,21 @@ mod machine;
 mod obstacle;
 mod os;
 mod process;
+mod program;
 mod response;
+mod schedule;
+mod screen;
+mod volume;
+mod watch;
 
+pub use antivirus::Antivirus;
+pub use certificate::{HeldCertificate, held_certificates};
 pub use digest::{Digests, HashAlgorithm};
 pub use domain::DomainCollector;
+pub use file::{Files, FoundFile};
+pub use firewall::FirewallCollector;
+pub use gather::{Gathered, Gatherer, UnknownFact};
+pub use hardware::{ProductCollector, SerialNumberCollector};
 pub use hostname::HostnameCollector;
 pub use inventory::{Collectors, Inventory};
 pub use mac::MacCollector;
@@ -29,6 +47,11 @@ pub use machine::Machine;
 pub use obstacle::{Collected, Obstacle};
 pub use os::{Distribution, OperatingSystem, OsCollector};
 pub use process::{Process, Processes, RunningProcess, Survey};
+pub use schedule::{Chance, Schedule};
+pub use screen::ScreenCollector;
+pub use volume::{Volume, VolumeCollector};
+pub use watch::{Changes, Watch};
+
 pub use response::{Answer, Answers, Asks, PostureResponse, Query, QueryProcess, Unanswered};
 
 /// Reads one fact from a machine.

@@ -26,6 +26,14 @@ impl<T> Collected<T> {
         }
     }
 
+    /// The fact in another form.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Collected<U> {
+        match self {
+            Collected::Known(fact) => Collected::Known(change(fact)),
+            Collected::Unknown { reason } => Collected::Unknown { reason },
+        }
+    }
+
     /// Why the fact is not known.
     pub fn obstacle(&self) -> Option<&Obstacle> {
         match self {
@@ -149,6 +157,12 @@ pub enum Obstacle {
         /// The executable.
         path: String,
     },
+    /// A program of the system did not answer as it should, or not in time.
+    #[error("`{program}` gave no usable answer; it may need more rights")]
+    Unanswered {
+        /// The program.
+        program: String,
+    },
     /// This platform has no collector for it.
     #[error("{what} cannot be read on this platform")]
     Unsupported {
@@ -172,6 +186,7 @@ impl Obstacle {
             Obstacle::HiddenProcesses => "hidden-processes",
             Obstacle::NotRunning { .. } => "not-running",
             Obstacle::NotCollected { .. } => "not-collected",
+            Obstacle::Unanswered { .. } => "unanswered",
             Obstacle::Unsupported { .. } => "unsupported",
         }
     }

@@ -5,6 +5,7 @@
 //! name is known, so there is no fact to report.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{Collected, Collector, Machine, Obstacle};
 use crate::posture::Platform;
@@ -44,6 +45,26 @@ impl OperatingSystem {
             build: Some(build.join(", ")).filter(|build| !build.is_empty()),
             ..Os::default()
         }
+    }
+}
+
+impl OperatingSystem {
+    /// As a native report carries it.
+    pub fn to_report(&self) -> Value {
+        let Os { name, version, build, .. } = self.to_fact();
+        let mut told = json!({ "name": name, "version": version });
+        let Some(members) = told.as_object_mut() else { return told };
+        let extra = self.kernel.as_deref().and_then(kernel_patch);
+        let texts = [("build", build), ("extra", extra)];
+        members.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into()))));
+        if let Some(Distribution { id, version, .. }) = &self.distribution {
+            let distribution = match version {
+                Some(version) => json!({ "name": id, "revision": version }),
+                None => json!({ "name": id }),
+            };
+            members.insert("distribution".to_owned(), distribution);
+        }
+        told
     }
 }
 
@@ -133,6 +154,14 @@ fn three_numbers(text: &str) -> Option<String> {
     Some(format!("{major}.{minor}.{patch}"))
 }
 
+/// The number behind the first dash of a kernel's release: `25` in `6.1.0-25-amd64`. A release candidate has none.
+fn kernel_patch(release: &str) -> Option<String> {
+    let (_, rest) = release.split_once('-')?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    let ends = rest.chars().nth(digits.len()).is_none_or(|next| matches!(next, '-' | '.' | '+'));
+    Some(digits).filter(|digits| !digits.is_empty() && ends)
+}
+
 /// The value of a shell-style assignment, without its quotes and escapes.
 fn assigned(text: &str, name: &str) -> Option<String> {
     let value = text
@@ -180,6 +209,21 @@ mod tests {
         }
         assert_eq!(three_numbers("next-20260101"), None);
         assert_eq!(three_numbers(""), None);
+    }
+
+    #[test]
+    fn what_follows_the_kernels_version_is_told_when_it_is_a_number() {
+        for (release, patch) in [
+            ("6.1.0-25-amd64", Some("25")),
+            ("6.8.0-45-generic", Some("45")),
+            ("5.14.0-427.13.1.el9_4.x86_64", Some("427")),
+            ("6.9.0-rc3", None),
+            ("6.6.9-200x", None),
+            ("6.18.44", None),
+            ("6.18.44-", None),
+        ] {
+            assert_eq!(kernel_patch(release).as_deref(), patch, "{release}");
+        }
     }
 
     #[test]

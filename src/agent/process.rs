@@ -120,14 +120,26 @@ impl<'a> Survey<'a> {
         }
     }
 
-    fn sighting(&self, path: &str) -> Option<Process> {
+    /// Whether a process runs the executable at `path`, without digesting it.
+    pub fn is_running(&self, path: &str) -> Result<bool, Obstacle> {
+        if self.running_at(path).next().is_some() {
+            Ok(true)
+        } else {
+            self.absence(path).map(|process| process.running)
+        }
+    }
+
+    fn running_at(&self, path: &str) -> impl Iterator<Item = &RunningProcess> {
         let resolved = with_folders_resolved(path);
-        let mut instances: Vec<(bool, &RunningProcess)> = self
-            .running
+        let path = path.to_owned();
+        self.running
             .iter()
-            .filter(|process| process.path == path || resolved.as_deref() == Some(process.path.as_str()))
-            .map(|process| (self.is_in_place(process), process))
-            .collect();
+            .filter(move |process| process.path == path || resolved.as_deref() == Some(process.path.as_str()))
+    }
+
+    fn sighting(&self, path: &str) -> Option<Process> {
+        let mut instances: Vec<(bool, &RunningProcess)> =
+            self.running_at(path).map(|process| (self.is_in_place(process), process)).collect();
         instances.sort_by_key(|(in_place, process)| (!in_place, process.pid));
         let count = instances.len();
         let mut unreadable = None;
@@ -216,7 +228,7 @@ fn running(path: &str, instances: usize, in_place: bool, digests: Result<Digests
 }
 
 /// The ids of all processes in ascending order, and whether these are all.
-fn process_ids(machine: &Machine) -> Result<(Vec<u32>, Result<(), Obstacle>), Obstacle> {
+pub(super) fn process_ids(machine: &Machine) -> Result<(Vec<u32>, Result<(), Obstacle>), Obstacle> {
     let folder = machine.locate(PROC);
     let failed = |error: io::Error| Obstacle::from_io(&folder, &error);
     let mut pids = Vec::new();
@@ -241,7 +253,7 @@ fn link_of(machine: &Machine, pid: u32) -> PathBuf {
 }
 
 /// The path of the executable of a process, without the mark the kernel puts on deleted ones.
-fn executable_of(machine: &Machine, pid: u32) -> io::Result<PathBuf> {
+pub(super) fn executable_of(machine: &Machine, pid: u32) -> io::Result<PathBuf> {
     let link = link_of(machine, pid);
     let target = fs::read_link(&link)?;
     let unmarked = target.to_str().and_then(|target| target.strip_suffix(DELETED)).map(PathBuf::from);
@@ -269,7 +281,7 @@ fn called_as(arguments: &[u8]) -> String {
 
 /// `path` with its folder's symbolic links followed. The file's own link is not followed: many names of one file (as of
 /// BusyBox) are many programs.
-fn with_folders_resolved(path: &str) -> Option<String> {
+pub(super) fn with_folders_resolved(path: &str) -> Option<String> {
     let path = Path::new(path);
     let folder = fs::canonicalize(path.parent()?).ok()?;
     Some(folder.join(path.file_name()?).display().to_string())

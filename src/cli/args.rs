@@ -11,9 +11,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::demo;
 
 mod admin;
+mod agent;
 mod operator;
 
 pub use admin::{AdminArgs, AdminCommand};
+pub use agent::{AgentArgs, AgentCommand, GatewayArgs};
 pub use operator::{LockArgs, LocksArgs, OperatorArgs, UnlockArgs};
 
 /// Longest validity a certificate may be asked for on the command line, in days.
@@ -59,6 +61,8 @@ pub enum Command {
     Pki(PkiArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Admin(AdminArgs),
+    #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+    Agent(AgentArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Lock(LockArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]

@@ -4,6 +4,7 @@
 //! Nothing but the terminal writes to the process's output.
 
 mod admin;
+mod agent;
 pub mod args;
 mod check;
 mod completions;
@@ -54,6 +55,8 @@ pub enum CommandError {
     Run(#[from] run::RunError),
     /// The demo.
     Demo(#[from] demo::DemoError),
+    /// This device's side.
+    Agent(#[from] agent::AgentError),
     /// The health probe.
     Health(#[from] health::HealthError),
     /// The development CA.
@@ -102,6 +105,7 @@ fn run(command: &Command, terminal: &Terminal) -> Result<Exit, CommandError> {
         Command::Health(args) => health::run(args, terminal)?,
         Command::Pki(args) => pki::run(args, &SystemClock, terminal)?,
         Command::Admin(args) => admin::run(args, terminal)?,
+        Command::Agent(args) => agent::run(args, terminal)?,
         Command::Lock(args) => lock::lock(args, terminal)?,
         Command::Unlock(args) => lock::unlock(args, terminal)?,
         Command::Locks(args) => lock::list(args, terminal)?,

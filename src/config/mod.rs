@@ -10,6 +10,7 @@
 
 use std::path::Path;
 
+mod agent;
 mod document;
 mod environment;
 mod findings;
@@ -21,6 +22,7 @@ mod settings;
 mod values;
 pub mod watch;
 
+pub use agent::{AgentSettings, load_agent};
 pub use environment::{Environment, RESERVED};
 pub use findings::{Finding, Findings, Place, Severity};
 pub use network::Network;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
+use super::agent::RawAgent;
 use super::policy::RawPolicyFile;
 use super::settings::RawSettings;
 
@@ -16,10 +17,11 @@ pub struct SchemaFile {
 }
 
 /// Every schema of a file that operators write.
-pub fn all() -> [SchemaFile; 2] {
+pub fn all() -> [SchemaFile; 3] {
     [
         SchemaFile { name: "postern.schema.json", text: text_of::<RawSettings>() },
         SchemaFile { name: "policy.schema.json", text: text_of::<RawPolicyFile>() },
+        SchemaFile { name: "agent.schema.json", text: text_of::<RawAgent>() },
     ]
 }
 

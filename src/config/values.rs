@@ -141,8 +141,21 @@ text_values! {
         { "type": "string", "pattern": "^[0-9A-Fa-f]{32}$", "examples": ["0123456789abcdef0123456789abcdef"] };
     MacAddress(String) = "text", mac_address,
         { "type": "string", "pattern": "^[0-9A-Fa-f]", "examples": ["02:42:ac:11:00:02", "14-B2-2C-E5-F0-61"] };
+    UrlText(String) = "an address such as `https://gateway.example:8444`", url,
+        { "type": "string", "pattern": "^https://", "examples": ["https://gateway.example:8444"] };
     LogFilter(String) = "a log filter such as `info`", log_filter,
         { "type": "string", "examples": ["info", "warn,postern=debug"] };
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let parsed = text.parse::<http::Uri>().ok();
+    let usable =
+        parsed.is_some_and(|uri| uri.scheme_str() == Some("https") && uri.host().is_some_and(|host| !host.is_empty()));
+    if usable {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{} is not an address such as `https://gateway.example:8444`", excerpt(text)))
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -197,6 +197,11 @@ impl DeviceCertificate {
         })
     }
 
+    /// Its public key, as the certificate carries it (`SubjectPublicKeyInfo` in DER).
+    pub fn public_key(&self) -> Option<Vec<u8>> {
+        Some(self.der.parse().ok()?.public_key().raw.to_vec())
+    }
+
     /// Who says that they signed it, in words.
     pub fn issuer(&self) -> Option<String> {
         self.der.parse().ok().map(|certificate| certificate.issuer().to_string())

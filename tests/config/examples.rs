@@ -48,6 +48,31 @@ fn the_full_example_shows_the_defaults() {
 }
 
 #[test]
+fn the_agents_example_shows_the_defaults() {
+    let (settings, warnings) = config::load_agent(&examples().join("agent.yaml")).unwrap();
+    assert!(warnings.is_empty(), "{warnings}");
+    assert_eq!(settings.gateway, "https://gateway.example.org:8444");
+    assert_eq!(settings.cert_file, examples().join("device.pem"));
+    assert_eq!(settings.interval, postern::limits::AGENT_INTERVAL);
+    assert_eq!(settings.services, ["https://app.example.org/"]);
+}
+
+#[test]
+fn an_agents_configuration_is_refused_with_every_mistake_and_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.yaml");
+    let refused = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        config::load_agent(&path).unwrap_err().iter().map(|finding| finding.key.to_string()).collect::<Vec<_>>()
+    };
+    let required = ["gateway", "cert_file", "key_file", "ca_file"];
+    assert_eq!(refused("log: { level: info }\n"), required);
+    let files = "cert_file: a\nkey_file: b\nca_file: c\n";
+    assert_eq!(refused(&format!("gateway: http://gateway.example\n{files}")), ["gateway"]);
+    assert_eq!(refused(&format!("gateway: https://g\n{files}interval: 0s\nintreval: 1m\n")), ["interval", "intreval"]);
+}
+
+#[test]
 fn the_example_policy_loads_and_compiles() {
     let loaded = policy::load(&examples().join("policy"), &ServiceDefaults::default())
         .unwrap_or_else(|findings| panic!("{findings}"));

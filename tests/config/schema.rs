@@ -41,6 +41,8 @@ fn committed_schemas_are_up_to_date() {
 #[test]
 fn examples_fit_their_schema() {
     let settings = schema_named("postern.schema.json");
+    let agent = validate(&schema_named("agent.schema.json"), &yaml_file(&examples().join("agent.yaml")));
+    assert!(agent.is_empty(), "{agent:#?}");
     for name in ["minimal.yaml", "full.yaml"] {
         let problems = validate(&settings, &yaml_file(&examples().join(name)));
         assert!(problems.is_empty(), "{name}: {problems:#?}");
@@ -60,6 +62,9 @@ fn the_full_examples_show_every_key() {
     let full = [yaml_file(&examples().join("full.yaml"))];
     let missing = keys_not_shown(&schema_named("postern.schema.json"), &full);
     assert!(missing.is_empty(), "full.yaml lacks {missing:?}");
+
+    let agent = [yaml_file(&examples().join("agent.yaml"))];
+    assert_eq!(keys_not_shown(&schema_named("agent.schema.json"), &agent), [] as [&str; 0]);
 
     let paths = std::fs::read_dir(examples().join("policy")).unwrap().map(|entry| entry.unwrap().path());
     let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));

@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 mod admin;
+#[cfg(target_os = "linux")]
+mod agent;
 mod certificates;
 mod client;
 mod configs;

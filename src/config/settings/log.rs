@@ -29,7 +29,7 @@ pub enum LogFormat {
 /// Log output.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct RawLog {
+pub(in crate::config) struct RawLog {
     /// `json` for machines, `pretty` for people. Default: json.
     format: Field<LogFormat>,
     /// Which lines are written: a level, or levels by module (`warn,postern=debug`). Default: info.
@@ -37,7 +37,7 @@ pub(super) struct RawLog {
 }
 
 impl RawLog {
-    pub(super) fn check(self) -> Log {
+    pub(in crate::config) fn check(self) -> Log {
         Log {
             format: self.format.or_default(),
             level: self.level.value().map_or_else(|| "info".to_owned(), |level| level.0),

@@ -42,6 +42,7 @@ pub use tls::{ExpiredCrl, ServerCertificate, Tls};
 pub use workers::Workers;
 
 pub(super) use admin::SubjectText;
+pub(super) use log::RawLog;
 pub(super) use proxy::{RawTimeouts, positive};
 
 /// Everything the configuration file decides.
@@ -105,7 +106,7 @@ pub(super) struct RawSettings {
     /// Bounds. They can be lowered, never raised.
     limits: Field<bounds::RawLimits>,
     /// Log output.
-    log: Field<log::RawLog>,
+    log: Field<RawLog>,
     /// Threads that serve: `auto` for one per processor, or a number. Default: auto.
     workers: Field<Workers>,
     /// What happens when the gateway is told to stop.

@@ -195,7 +195,7 @@ pub fn variables(system: Family, path: &str) -> impl Iterator<Item = (&str, &str
 }
 
 /// The path with its variables replaced; `None` when one of them is not set.
-fn expand(system: Family, path: &str, environment: &BTreeMap<String, String>) -> Option<String> {
+pub fn expand(system: Family, path: &str, environment: &BTreeMap<String, String>) -> Option<String> {
     let mut expanded = String::new();
     let mut consumed = 0;
     let marks = if system == Family::Windows { "%%".len() } else { "${}".len() };

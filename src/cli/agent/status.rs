@@ -1,0 +1,197 @@
+//! `postern agent status`: which services are open to this device, which are shut, and what to do about it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::AgentError;
+use super::link::{Link, LinkError, http_client, reason};
+use crate::cli::Exit;
+use crate::cli::args::OutputFormat;
+use crate::cli::terminal::{Style, Terminal};
+use crate::clock::{SystemClock, Timestamp};
+use crate::config::AgentSettings;
+
+/// What the gateway says of this device.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Own {
+    identity: Named,
+    time: Timestamp,
+    #[serde(default)]
+    checked_in_at: Option<Timestamp>,
+    #[serde(default)]
+    signed_in_at: Option<Timestamp>,
+    #[serde(default)]
+    clock_skew_millis: Option<i64>,
+    services: Vec<Service>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    name: String,
+    #[serde(default)]
+    hosts: Vec<String>,
+    open: bool,
+    reason: String,
+    #[serde(default)]
+    detail: Option<String>,
+    #[serde(default)]
+    checks: Option<Vec<Check>>,
+}
+
+#[derive(Deserialize)]
+struct Check {
+    name: String,
+    reason: String,
+    #[serde(default)]
+    remediation: Option<String>,
+}
+
+/// What came of asking one of the configured services.
+#[derive(Debug, Serialize)]
+struct Asked {
+    url: String,
+    answer: String,
+    open: bool,
+}
+
+pub(super) async fn show(
+    settings: &AgentSettings,
+    output: OutputFormat,
+    terminal: &Terminal,
+) -> Result<Exit, AgentError> {
+    let link = Link::open(settings, Arc::new(SystemClock))?;
+    let told = link.services().await?;
+    let own: Own = serde_json::from_value(told.clone()).map_err(|error| LinkError::Unreadable(error.to_string()))?;
+    let asked = ask_all(settings).await?;
+    let all_open = own.services.iter().all(|service| service.open) && asked.iter().all(|asked| asked.open);
+    match output {
+        OutputFormat::Json => terminal.json(&with_asked(told, &asked)),
+        OutputFormat::Text => tell(&own, &asked, terminal),
+    }
+    Ok(if all_open { Exit::Success } else { Exit::Failure })
+}
+
+/// Asks each configured service, as a browser of this device would.
+async fn ask_all(settings: &AgentSettings) -> Result<Vec<Asked>, AgentError> {
+    if settings.services.is_empty() {
+        return Ok(Vec::new());
+    }
+    let http = http_client(settings)?;
+    let mut asked = Vec::new();
+    for url in &settings.services {
+        let (answer, open) = match http.get(url).send().await {
+            // The gate refuses with these; anything else comes from behind it.
+            Ok(response) => {
+                let refused = matches!(response.status().as_u16(), 400 | 403 | 404 | 421);
+                (response.status().to_string(), !refused)
+            }
+            Err(error) => (reason(&error), false),
+        };
+        asked.push(Asked { url: url.clone(), answer, open });
+    }
+    Ok(asked)
+}
+
+fn with_asked(mut told: Value, asked: &[Asked]) -> Value {
+    if let (Some(members), false) = (told.as_object_mut(), asked.is_empty()) {
+        members.insert("asked".to_owned(), json!(asked));
+    }
+    told
+}
+
+fn tell(own: &Own, asked: &[Asked], terminal: &Terminal) {
+    terminal.line(terminal.paint(Style::Strong, &own.identity.name));
+    terminal.line(format_args!("  {}", reported(own)));
+    if let Some(skew) = own.clock_skew_millis {
+        let seconds = skew.unsigned_abs() / 1000;
+        let side = if skew < 0 { "behind" } else { "ahead of" };
+        let shown = if seconds == 0 { "agrees with".to_owned() } else { format!("is {seconds} s {side}") };
+        terminal.line(format_args!("  this device's clock {shown} the gateway's"));
+    }
+    if own.services.is_empty() {
+        terminal.line("  no policy lets this device reach anything");
+    }
+    for service in &own.services {
+        tell_service(service, terminal);
+    }
+    for Asked { url, answer, open } in asked {
+        let style = if *open { Style::Good } else { Style::Bad };
+        terminal.line(format_args!("{}  {url}", terminal.paint(style, answer)));
+    }
+}
+
+fn reported(own: &Own) -> String {
+    let Some(last) = own.checked_in_at else {
+        return "has never reported; run `postern agent report`".to_owned();
+    };
+    let signed = if own.signed_in_at == Some(last) { "signed" } else { "not signed" };
+    let age = std::time::Duration::from_secs(own.time.since(last).as_secs());
+    format!("reported {} ago, {signed}", humantime::format_duration(age))
+}
+
+fn tell_service(service: &Service, terminal: &Terminal) {
+    let hosts = service.hosts.join(", ");
+    if service.open {
+        terminal.line(format_args!("{}  {}  {hosts}", terminal.paint(Style::Good, "open"), service.name));
+        return;
+    }
+    terminal.line(format_args!("{}  {}  {hosts}", terminal.paint(Style::Bad, "shut"), service.name));
+    let checks = service.checks.as_deref().unwrap_or_default();
+    if checks.is_empty() {
+        let detail = service.detail.as_deref().unwrap_or_default();
+        terminal.line(format_args!("      {}: {detail}", service.reason));
+    }
+    for check in checks {
+        let what_to_do = check.remediation.as_deref().unwrap_or("ask whoever runs the gateway");
+        terminal.line(format_args!("      {} ({}): {what_to_do}", check.name, check.reason));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::terminal::recording;
+
+    #[test]
+    fn a_person_reads_what_is_shut_and_what_to_do() {
+        let own: Own = serde_json::from_value(json!({
+            "identity": {"id": "a", "name": "alice-laptop"},
+            "time": "2026-01-02T03:04:05.000Z",
+            "checkedInAt": "2026-01-02T03:03:55.000Z",
+            "signedInAt": "2026-01-02T03:03:55.000Z",
+            "clockSkewMillis": -2500,
+            "services": [
+                {"name": "app", "hosts": ["app.example"], "open": true, "reason": "allowed"},
+                {"name": "wiki", "hosts": ["wiki.example"], "open": false, "reason": "posture-failed", "checks": [
+                    {"name": "disk", "type": "disk_encryption", "reason": "volume-not-encrypted", "remediation": "Turn on LUKS."},
+                    {"name": "os", "type": "os", "reason": "os-version-not-allowed"}]},
+                {"name": "vault", "hosts": [], "open": false, "reason": "posture-failed", "detail": "This device is not ready."},
+            ],
+        }))
+        .unwrap();
+        let (terminal, out, _) = recording::terminal();
+        let asked = [Asked { url: "https://app.example/".to_owned(), answer: "200 OK".to_owned(), open: true }];
+        tell(&own, &asked, &terminal);
+        let expected = "\
+alice-laptop
+  reported 10s ago, signed
+  this device's clock is 2 s behind the gateway's
+open  app  app.example
+shut  wiki  wiki.example
+      disk (volume-not-encrypted): Turn on LUKS.
+      os (os-version-not-allowed): ask whoever runs the gateway
+shut  vault  
+      posture-failed: This device is not ready.
+200 OK  https://app.example/
+";
+        assert_eq!(out.text(), expected);
+    }
+}

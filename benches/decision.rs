@@ -1,4 +1,4 @@
-//! The decision and what it stands on: verdict hit and miss, snapshot compile, posture intake, lists.
+//! The decision and what it stands on: verdict hit and miss, snapshot compile, posture intake.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench that cannot be set up should stop")]
 
@@ -10,12 +10,10 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use postern::clock::ManualClock;
 use postern::decision;
-use postern::dialect::openziti::{self, ListQuery};
 use postern::enforce::{Connection, Credential, Enforcer, Enrollment};
 use postern::id::IdentityId;
 use postern::policy::Subject;
 use postern::policy::compile::compile;
-use postern::policy::objects::Identity;
 use postern::store::Store;
 use postern::telemetry::Metrics;
 
@@ -125,23 +123,5 @@ fn intake(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One page out of many identities, filtered and sorted, as the admin API answers it.
-fn lists(criterion: &mut Criterion) {
-    let objects = world::objects(IDENTITIES, 1, 1);
-    let parameter = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let filter = r#"not disabled and name icontains "7" and anyOf(roleAttributes) != "group-7""#;
-    let parameters = [parameter("filter", filter), parameter("sort", "createdAt, name desc")];
-    let mut group = criterion.benchmark_group("list");
-    group.sample_size(20);
-    group.bench_function("a filtered and sorted page out of 100,000 identities", |bencher| {
-        bencher.iter(|| {
-            let query = ListQuery::<Identity>::read(&parameters).expect("the query can be read");
-            let page = query.page(objects.identities.values().map(Arc::as_ref)).map(openziti::identity);
-            serde_json::to_vec(&openziti::list(page, openziti::filterable::IDENTITIES)).expect("the page is JSON")
-        });
-    });
-    group.finish();
-}
-
-criterion_group!(benches, decisions, snapshots, intake, lists);
+criterion_group!(benches, decisions, snapshots, intake);
 criterion_main!(benches);

@@ -21,6 +21,7 @@ mod body;
 pub mod client;
 pub mod cloudflare;
 mod connection;
+mod documents;
 mod edge;
 mod guard;
 mod guessing;

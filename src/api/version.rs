@@ -1,15 +1,15 @@
-//! Which program answers, under which paths, and what its own ones take.
+//! Which program answers, and under which paths.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::HOST;
 use http::uri::Authority;
 use serde::Serialize;
 
-use crate::dialect::{native, openziti};
+use crate::dialect::openziti;
 use crate::limits;
 
 /// Which API is asked.
@@ -68,9 +68,4 @@ pub(super) fn host(request: &Request) -> Option<Authority> {
     let named = named.or_else(|| request.headers().get(HOST)?.to_str().ok()?.parse().ok());
     // Whatever stands before an `@` would be somebody's name.
     named.filter(|host| host.as_str().len() <= limits::API_HOST_BYTES_MAX && !host.as_str().contains('@'))
-}
-
-/// The native API in OpenAPI.
-pub(super) async fn describe() -> Response {
-    ([(CONTENT_TYPE, "application/json")], native::document()).into_response()
 }

@@ -2,4 +2,5 @@
 
 pub mod cloudflare;
 pub mod native;
+pub mod openapi;
 pub mod openziti;

@@ -21,7 +21,7 @@ async fn report(http: &Client, api: &Served, body: Value) {
 }
 
 /// What the gateway does when `laptop` asks for `wiki` and is refused.
-fn refuse(world: &World, request_id: &str) {
+pub(crate) fn refuse(world: &World, request_id: &str) {
     let published = world.enforcer.published();
     let snapshot = published.snapshot();
     let wiki = snapshot.find_service(&ServiceId::from("wiki-id")).unwrap();

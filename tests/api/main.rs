@@ -7,6 +7,7 @@ mod audit;
 #[path = "../support/authority.rs"]
 mod authority;
 mod configs;
+mod described;
 mod devices;
 mod diagnostics;
 mod durability;
@@ -28,6 +29,7 @@ mod objects;
 mod ops;
 mod own;
 mod prompts;
+mod refused;
 mod relations;
 mod reports;
 mod sessions;

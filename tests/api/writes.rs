@@ -12,9 +12,9 @@ use crate::world::{ACCOUNT, ADMIN_TOKEN, Served, VIEWER_TOKEN, World, policy};
 
 pub(crate) struct Operator {
     pub(crate) world: World,
-    api: Served,
-    http: Client,
-    token: &'static str,
+    pub(crate) api: Served,
+    pub(crate) http: Client,
+    pub(crate) token: &'static str,
 }
 
 impl Operator {
@@ -59,7 +59,7 @@ impl Operator {
         (status, text("/error/code"), text("/error/cause/field"))
     }
 
-    fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.world.enforcer.published().snapshot().generation()
     }
 

@@ -137,22 +137,27 @@ async fn both_listeners_describe_the_native_interface() {
     let gateway = world.start().await;
     let operator = Operator::new(&gateway, &world.authority);
     let device = Reporter::new(&gateway, &world.authority, &world.certificate("good"));
-    let on_admin = operator.admin.request("GET", "/api/v1/openapi.json");
-    let on_client = device.request("GET", "/api/v1/openapi.json");
-    for request in [on_admin, on_client] {
-        let response = request.send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(response.headers()["content-type"], "application/json");
-        let document: Value = response.json().await.unwrap();
-        assert_eq!(document["openapi"], "3.0.3");
+    for path in ["/api/openapi.json", "/api/v1/openapi.json"] {
+        let document = document_of(device.request("GET", path)).await;
         let report =
             &document["paths"]["/api/v1/posture"]["put"]["requestBody"]["content"]["application/json"]["schema"];
         let name = report["$ref"].as_str().unwrap().strip_prefix("#/components/schemas/").unwrap();
         let members = document["components"]["schemas"][name]["properties"].as_object().unwrap();
         assert_eq!(members.len(), 15, "{members:?}");
-        for path in ["/api/v1/identities/{id}/posture/providers/{connectionId}", "/api/v1/policy", "/api/v1/reload"] {
+
+        let document = document_of(operator.admin.request("GET", path)).await;
+        for path in ["/api/v1/identities/{id}/posture/providers/{connection}", "/api/v1/policy", "/api/v1/reload"] {
             assert!(document["paths"][path].is_object(), "{path}");
         }
     }
     gateway.stop().await;
+}
+
+async fn document_of(request: reqwest::RequestBuilder) -> Value {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let document: Value = response.json().await.unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    document
 }

@@ -1,7 +1,8 @@
-//! Cloudflare's own SDK against the real binary: the admin listener speaks its language, or these fail.
+//! Programs of others against the real binary: Cloudflare's own SDK, and a tester that goes by the published document.
 
 #![cfg(test)]
 
+mod exploration;
 #[expect(dead_code, reason = "shared with the system tests, which use more of it")]
 #[path = "../system/process.rs"]
 mod process;

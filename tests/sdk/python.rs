@@ -1,4 +1,4 @@
-//! A Python of the tests' own, with Cloudflare's SDK in it, kept under cargo's target folder.
+//! A Python of the tests' own, with Cloudflare's SDK and schemathesis in it, kept under cargo's target folder.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 const REQUIREMENTS: &str = include_str!("requirements.txt");
 
 /// What to do when there is no Python, or one that can make no environment.
-const ADVICE: &str = "These tests run Cloudflare's Python SDK. On Debian: apt-get install -y python3 python3-venv. \
+const ADVICE: &str = "These tests run Cloudflare's Python SDK and schemathesis. On Debian: apt-get install -y python3 python3-venv. \
                       The first run downloads what tests/sdk/requirements.txt names, with pip.";
 
 /// The interpreter. The environment is made on first use, and anew when requirements or the machine's Python change.

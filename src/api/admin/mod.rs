@@ -19,7 +19,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 
 use crate::config;
 use crate::dialect::openziti::ErrorCode;
@@ -29,6 +29,7 @@ use crate::limits;
 use super::access::Origin;
 use super::authorities::Authorities;
 use super::cloudflare::{self, Cloudflare};
+use super::documents;
 use super::edge::{self, Caller, Edge};
 use super::guard::Guard;
 use super::language::{self, Language};
@@ -71,13 +72,14 @@ impl Admin {
             quiet: false,
         };
         let guard = Guard::new(Arc::clone(&self.enforcer), Arc::clone(&self.access));
-        let open = open(&guard, self.authorities.clone());
+        let authorities = self.authorities.clone();
+        let show_authorities = get(move || std::future::ready(authorities.show()));
+        let open = open(show_authorities).with_state(Arc::clone(&guard));
         let guarded = Router::new()
-            .nest("/edge/management/v1", management())
-            .nest("/api/v1", native())
+            .merge(management_and_native())
             .nest(language::CLOUDFLARE, cloudflare::router(&self))
             .with_state(self)
-            .merge(own_session(&guard))
+            .merge(own_session().with_state(Arc::clone(&guard)))
             .fallback(refusal::unknown_path)
             .method_not_allowed_fallback(refusal::wrong_method)
             .layer(from_fn_with_state(guard, admit));
@@ -86,12 +88,10 @@ impl Admin {
 }
 
 /// What is asked before there are credentials. OpenZiti's clients look for the version under the paths of both its APIs.
-fn open(guard: &Arc<Guard>, authorities: Authorities) -> Router {
-    let show_authorities = get(move || std::future::ready(authorities.show()));
+fn open(show_authorities: MethodRouter<Arc<Guard>>) -> Router<Arc<Guard>> {
     let show_version = || get(|request: Request| version::show(Api::Management, request));
     Router::new()
         .route("/edge/management/v1/authenticate", post(authentication::authenticate))
-        .with_state(Arc::clone(guard))
         .route("/", show_version())
         .route("/version", show_version())
         .route("/edge/management/v1", show_version())
@@ -103,12 +103,30 @@ fn open(guard: &Arc<Guard>, authorities: Authorities) -> Router {
         .method_not_allowed_fallback(refusal::wrong_method)
 }
 
-fn own_session(guard: &Arc<Guard>) -> Router {
+fn own_session() -> Router<Arc<Guard>> {
     let session = get(authentication::current_session).delete(authentication::end_session);
     Router::new()
         .route("/edge/management/v1/current-api-session", session)
         .route("/edge/management/v1/current-identity", get(authentication::current_identity))
-        .with_state(Arc::clone(guard))
+}
+
+fn management_and_native() -> Router<Admin> {
+    Router::new()
+        .nest("/edge/management/v1", management())
+        .nest("/api/v1", native())
+        .route("/api/openapi.json", get(documents::show_admin))
+}
+
+/// Every route there is, as the routers' `Debug` tells it, for the test that compares them with what is described.
+#[cfg(test)]
+pub(super) fn route_tables() -> [String; 4] {
+    let of_account = cloudflare::below_an_account(cloudflare::of_account());
+    [
+        format!("{:?}", management_and_native()),
+        format!("{:?}", Router::new().nest(language::CLOUDFLARE, of_account)),
+        format!("{:?}", own_session()),
+        format!("{:?}", open(get(|| std::future::ready(())))),
+    ]
 }
 
 fn management() -> Router<Admin> {
@@ -138,7 +156,7 @@ fn native() -> Router<Admin> {
         .route("/reload", post(policy::reload))
         .route("/identities/{id}/posture/providers/{connection}", put(providers::write))
         .merge(locks::router())
-        .route("/openapi.json", get(version::describe))
+        .route("/openapi.json", get(documents::show_admin))
 }
 
 async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {

@@ -24,6 +24,7 @@ use crate::enforce::{Enforcer, SecondFactors};
 use crate::limits;
 
 use super::body::BodyBounds;
+use super::documents;
 use super::edge::{self, Edge};
 use super::places::Places;
 use super::refusal;
@@ -93,7 +94,8 @@ impl Client {
             .route("/edge/client/v1/version", get(show_version))
             .route("/", get(show_version))
             .route("/version", get(show_version))
-            .route("/api/v1/openapi.json", get(version::describe));
+            .route("/api/openapi.json", get(documents::show_client))
+            .route("/api/v1/openapi.json", get(documents::show_client));
         let routes =
             guarded.merge(open).fallback(refusal::unknown_path).method_not_allowed_fallback(refusal::wrong_method);
         edge::around(routes, edge)

@@ -42,9 +42,17 @@ pub struct Cloudflare {
     pub providers: reqwest::Client,
 }
 
-/// The routes under [`CLOUDFLARE`](super::language::CLOUDFLARE).
+/// The routes under [`CLOUDFLARE`](super::language::CLOUDFLARE), for this gateway's account only.
 pub(super) fn router(admin: &Admin) -> Router<Admin> {
-    let of_account = Router::new()
+    below_an_account(of_account().route_layer(from_fn_with_state(admin.clone(), own_account)))
+}
+
+pub(super) fn below_an_account(routes: Router<Admin>) -> Router<Admin> {
+    Router::new().nest("/accounts/{account_id}", routes)
+}
+
+pub(super) fn of_account() -> Router<Admin> {
+    Router::new()
         .route("/devices/posture", get(rules::list).post(rules::create))
         // Before the rules, of which it would otherwise be one.
         .route("/devices/posture/integration", get(integrations::list).post(integrations::create))
@@ -59,8 +67,6 @@ pub(super) fn router(admin: &Admin) -> Router<Admin> {
         .route("/mtls_certificates", get(certificates::list).post(certificates::create))
         .route("/mtls_certificates/{id}", get(certificates::show).delete(certificates::delete))
         .route("/mtls_certificates/{id}/associations", get(certificates::associations))
-        .route_layer(from_fn_with_state(admin.clone(), own_account));
-    Router::new().nest("/accounts/{account_id}", of_account)
 }
 
 /// Lets only requests for this gateway's account through.

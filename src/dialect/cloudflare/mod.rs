@@ -12,6 +12,7 @@ mod integration;
 mod list;
 mod members;
 mod notes;
+mod openapi;
 mod provider_values;
 mod rule;
 mod source;
@@ -29,6 +30,7 @@ pub use list::{
     GatewayItem, GatewayList, create_list, gateway_list, list_items, list_type, patch_list, replace_list,
     same_list_content,
 };
+pub use openapi::room;
 pub use provider_values::{read_provider_object, read_provider_values};
 pub use rule::{
     Rule, RuleType, check_references, create_rule, implicit_rule, read_rule, replace_rule, rule, rule_type,

@@ -10,7 +10,7 @@ mod told_check;
 mod wanted;
 
 pub use lock::{LockBody, LockDetail, lock, read_lock};
-pub use openapi::document;
+pub use openapi::{admin_room, client_room};
 pub use own_service::{OwnService, own_service};
 pub use report::{PostureReport, ReportProblem, read_posture_report};
 pub use told_check::{ToldCheck, told_checks};

@@ -20,6 +20,7 @@ mod identity_body;
 mod identity_type;
 mod members;
 mod mfa;
+mod openapi;
 mod paging;
 mod policy_advice;
 mod posture_check;
@@ -58,6 +59,7 @@ pub use identity::{Activity, IdentityDetail, identity};
 pub use identity_body::{create_identity, patch_identity, read_disabling, replace_identity};
 pub use identity_type::{IdentityType, IdentityTypeDetail, identity_type};
 pub use mfa::{MfaDetail, RecoveryCodes, mfa, mfa_created, provisioning_url, read_mfa_code, recovery_codes};
+pub use openapi::{discovery_room, management_room, refusal_schemas};
 pub use paging::{Page, Pagination, Paging};
 pub use policy_advice::{PolicyAdvice, policy_advice};
 pub use posture_check::{

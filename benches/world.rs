@@ -42,6 +42,8 @@ pub(crate) fn objects(identities: usize, services: usize, policies: usize) -> Ob
             subjects: vec![subject],
             role_attributes: vec![format!("group-{}", n % GROUPS).into()],
             disabled: false,
+            enrolment: None,
+            certificates: Vec::new(),
             meta: meta(),
             id: id.clone(),
         };

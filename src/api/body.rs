@@ -40,6 +40,11 @@ pub(super) async fn json(request: Request, bounds: BodyBounds) -> Result<Bytes, 
         let reason = "must be application/json";
         return Err(Refusal::because(ErrorCode::UnsupportedMediaType, "content-type", reason, essence));
     }
+    any(request, bounds).await
+}
+
+/// The body of a request, whatever it is.
+pub(super) async fn any(request: Request, bounds: BodyBounds) -> Result<Bytes, Refusal> {
     match timeout(bounds.time, whole(request.into_body(), bounds.bytes)).await {
         Ok(body) => body,
         Err(_) => Err(ErrorCode::RequestTimeout.into()),

@@ -11,7 +11,7 @@
 //! * A report is answered with success only after the store has made it durable; any other leaves the
 //!   earlier posture in force.
 //! * No token, no password and no body is ever logged. Tokens are compared by digest, in constant time, and only the answer to
-//!   a login, and to its holder's question, has one in it.
+//!   a login, and to its holder's question, has one in it; one-time tokens are shown to operators who may hand them over.
 //! * Every request is answered, with a request id, whatever a handler does.
 
 mod access;
@@ -23,6 +23,7 @@ pub mod cloudflare;
 mod connection;
 mod documents;
 mod edge;
+mod enroller;
 mod guard;
 mod guessing;
 mod language;
@@ -42,6 +43,7 @@ pub use admin::Admin;
 pub use authorities::Authorities;
 pub use client::Client;
 pub use cloudflare::Cloudflare;
+pub use enroller::Enroller;
 pub use listener::{BindError, Bounds, Credentials, Listener, Security, credentials};
 pub use ops::{Ops, Readiness};
 pub use reload::{ReloadStatus, Reloader};

@@ -182,7 +182,12 @@ fn in_cloudflare(error: &ApiError) -> cloudflare::ApiError {
         ErrorCode::RateLimited => Code::RateLimited,
         ErrorCode::Unhandled => Code::Internal,
         ErrorCode::Timeout | ErrorCode::Unavailable => Code::Unavailable,
-        ErrorCode::CouldNotValidate
+        ErrorCode::EnrollmentExists => Code::InUse,
+        ErrorCode::InvalidEnrollmentToken
+        | ErrorCode::EnrollmentExpired
+        | ErrorCode::CouldNotProcessCsr
+        | ErrorCode::InvalidEnrollMethod
+        | ErrorCode::CouldNotValidate
         | ErrorCode::InvalidEvidence
         | ErrorCode::MfaInvalidToken
         | ErrorCode::InvalidFilter

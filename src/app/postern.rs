@@ -7,6 +7,7 @@ use std::sync::Arc;
 use pingora::listeners::tls::TlsSettings;
 use pingora::services::background::{GenBackgroundService, background_service};
 
+use crate::api::Enroller;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{self, Environment, Findings, NameFrom, Settings, Store as StoreKind};
 use crate::enforce::{Enforcer, SecondFactors};
@@ -16,7 +17,7 @@ use crate::proxy::{Gate, GateOptions};
 use crate::store::{SealError, Sealer, Store, StoreError};
 use crate::telemetry::{Metrics, MetricsError};
 use crate::tls::client::{ClientConfigError, outgoing_config};
-use crate::tls::{self, CredentialFactory, EnrolmentRule, ReloadableVerifier};
+use crate::tls::{self, CredentialFactory, EnrolmentCa, EnrolmentCaError, EnrolmentRule, ReloadableVerifier};
 
 use super::observers::{HandshakeMetrics, StoreMetrics};
 use super::policy_folder::PolicyFolder;
@@ -36,6 +37,7 @@ pub struct Postern {
     sealer: Arc<Sealer>,
     factors: Arc<SecondFactors>,
     providers: reqwest::Client,
+    enroller: Option<Arc<Enroller>>,
 }
 
 /// Why nothing was started.
@@ -64,6 +66,9 @@ pub enum StartError {
     /// The key that encrypts secrets in the store cannot be used.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The CA for one-time tokens cannot be used.
+    #[error("identity.enrollment: {0}")]
+    Enrolment(#[from] EnrolmentCaError),
     /// The client that asks posture providers cannot be made.
     #[error("cloudflare.ca_files: {0}")]
     ProviderTrust(#[from] ClientConfigError),
@@ -133,6 +138,7 @@ impl Postern {
         let policy = PolicyFolder::new(&settings.policy_directory, defaults, Arc::clone(&enforcer));
         policy.load().map_err(StartError::Policy)?;
         let credentials = CredentialFactory::new(Arc::clone(trust.clients()), &settings.identity.subjects, enrolment);
+        let enroller = enroller(&settings, &trust, &sealer)?;
         let settings = Arc::new(settings);
         Ok(Postern {
             config_file: None,
@@ -145,6 +151,7 @@ impl Postern {
             sealer,
             factors,
             providers,
+            enroller,
         })
     }
 
@@ -191,6 +198,11 @@ impl Postern {
     /// The client that asks posture providers.
     pub fn providers(&self) -> &reqwest::Client {
         &self.providers
+    }
+
+    /// Enrolment by one-time token, where a CA for it is configured.
+    pub fn enroller(&self) -> Option<&Arc<Enroller>> {
+        self.enroller.as_ref()
     }
 
     /// How certificates become credentials.
@@ -298,6 +310,26 @@ fn sealer(settings: &Settings) -> Result<Sealer, SealError> {
         StoreKind::Memory => Sealer::ephemeral(),
         StoreKind::Redb => Sealer::load_or_create(&settings.data.secrets_key_file),
     }
+}
+
+fn enroller(
+    settings: &Settings,
+    trust: &TrustFiles,
+    sealer: &Arc<Sealer>,
+) -> Result<Option<Arc<Enroller>>, EnrolmentCaError> {
+    let Some(enrollment) = &settings.identity.enrollment else {
+        return Ok(None);
+    };
+    let ca = EnrolmentCa::load(&enrollment.cert_file, &enrollment.key_file, enrollment.certificate_days)?;
+    Ok(Some(Arc::new(Enroller {
+        ca,
+        url: Arc::clone(&enrollment.url),
+        token_lifetime: enrollment.token_lifetime,
+        shown: Arc::clone(trust.client_api()),
+        sealer: Arc::clone(sealer),
+        trust: Arc::clone(trust.clients()),
+        subjects: settings.identity.subjects.as_slice().into(),
+    })))
 }
 
 fn enrolment_rule(settings: &Settings, trust: &TrustFiles, clock: &SharedClock) -> Option<EnrolmentRule> {

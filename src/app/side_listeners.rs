@@ -74,13 +74,14 @@ impl SideListeners {
             let clock = Arc::clone(enforcer.clock());
             tasks.spawn(listener.serve(router, security, clock, enforcer.metrics().clone(), stop.clone()));
         };
-        serve(
-            client_api.0,
-            Client::new(Arc::clone(enforcer), Arc::clone(postern.factors()))
-                .with_limits(&postern.settings().limits)
-                .router(),
-            client_api.1,
-        );
+        let authorities = |shown: &Arc<ReloadableResolver>| Authorities {
+            shown: Arc::clone(shown),
+            clients: Arc::clone(postern.trust().clients()),
+        };
+        let devices = Client::new(Arc::clone(enforcer), Arc::clone(postern.factors()))
+            .with_limits(&postern.settings().limits)
+            .with_enrolment(authorities(postern.trust().client_api()), postern.enroller().cloned());
+        serve(client_api.0, devices.router(), client_api.1);
         let routes = Admin {
             enforcer: Arc::clone(enforcer),
             access: Arc::new(postern.settings().admin.clone()),
@@ -93,10 +94,8 @@ impl SideListeners {
                 providers: postern.providers().clone(),
             },
             factors: Arc::clone(postern.factors()),
-            authorities: Authorities {
-                shown: Arc::clone(postern.trust().admin()),
-                clients: Arc::clone(postern.trust().clients()),
-            },
+            authorities: authorities(postern.trust().admin()),
+            enroller: postern.enroller().cloned(),
         };
         serve(admin.0, routes.router(), admin.1);
         serve(ops, Ops { enforcer: Arc::clone(enforcer), readiness }.router(), Security::Plain);

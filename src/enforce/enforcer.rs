@@ -404,6 +404,8 @@ impl Enforcer {
             subjects: vec![enrollment.subject],
             role_attributes: enrollment.role_attributes,
             disabled: false,
+            enrolment: None,
+            certificates: Vec::new(),
             meta: Meta { created_at: now, updated_at: now, tags: serde_json::Map::new(), origin: Origin::Enrolled },
         });
         let turn = self.turn().await;

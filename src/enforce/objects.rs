@@ -201,6 +201,10 @@ impl Change {
 /// An object for the audit trail. Even an encrypted secret has no place there; that it changed shall be seen.
 fn without_secrets(object: &Object) -> Value {
     let mut value = object.to_value();
+    if let Some(Value::Object(enrolment)) = value.pointer_mut("/enrolment") {
+        enrolment.remove("token");
+        enrolment.remove("digest");
+    }
     if let (Object::Integration(integration), Some(secrets)) = (object, value.pointer_mut("/secrets")) {
         let told = |sealed: &Sealed| Value::from(format!("sha256:{}", fingerprint(sealed.as_str())));
         let secrets_told = integration.secrets.iter().map(|(name, sealed)| (name.to_string(), told(sealed)));

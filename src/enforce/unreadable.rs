@@ -38,6 +38,8 @@ pub(super) fn stand_in(key: &str, now: Timestamp) -> Option<Object> {
             subjects: Vec::new(),
             role_attributes: Vec::new(),
             disabled: true,
+            enrolment: None,
+            certificates: Vec::new(),
             meta,
         }))),
         _ => None,

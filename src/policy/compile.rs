@@ -98,6 +98,7 @@ pub fn compile(objects: Objects, generation: u64) -> Result<Snapshot, Vec<Compil
         identities,
         identity_by_id: positions(objects.identities.keys().cloned(), IdentityIndex),
         identity_by_subject: compiler.subjects,
+        identity_by_token: tokens(&objects),
         services: services.compiled,
         service_by_id: positions(objects.services.keys().cloned(), ServiceIndex),
         routes,
@@ -107,6 +108,15 @@ pub fn compile(objects: Objects, generation: u64) -> Result<Snapshot, Vec<Compil
         checks,
         objects,
     })
+}
+
+/// Digests of one-time tokens to the identities that wait for them.
+fn tokens(objects: &Objects) -> HashMap<Arc<str>, IdentityIndex> {
+    let waiting = objects.identities.values().zip(0u32..).filter_map(|(identity, position)| {
+        let digest = &identity.enrolment.as_ref()?.digest;
+        Some((Arc::clone(digest), IdentityIndex(position)))
+    });
+    waiting.collect()
 }
 
 /// Keys to their positions in a sorted map.

@@ -11,6 +11,7 @@ use crate::id::{CertificateId, CheckId, ConfigId, ConnectionId, IdentityId, List
 use crate::posture::check::Check;
 
 use super::device_list::DeviceList;
+use super::enrolment::{EnrolledCertificate, PendingEnrolment};
 use super::expression::Expression;
 use super::integration::Integration;
 use super::roles::{Role, Semantic};
@@ -86,6 +87,12 @@ pub struct Identity {
     pub role_attributes: Vec<Arc<str>>,
     /// A disabled identity is refused at admission.
     pub disabled: bool,
+    /// A one-time token by which it gets a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolment: Option<Arc<PendingEnrolment>>,
+    /// Certificates that were issued for such tokens; their fingerprints are among the subjects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<EnrolledCertificate>,
     /// Times, tags and origin.
     pub meta: Meta,
 }

@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub(super) identities: Vec<CompiledIdentity>,
     pub(super) identity_by_id: HashMap<IdentityId, IdentityIndex>,
     pub(super) identity_by_subject: HashMap<Subject, IdentityIndex>,
+    /// Identities with a one-time token, by its digest.
+    pub(super) identity_by_token: HashMap<Arc<str>, IdentityIndex>,
     pub(super) services: Vec<CompiledService>,
     pub(super) service_by_id: HashMap<ServiceId, ServiceIndex>,
     pub(super) routes: Routes,
@@ -139,6 +141,7 @@ impl Snapshot {
             identities: Vec::new(),
             identity_by_id: HashMap::new(),
             identity_by_subject: HashMap::new(),
+            identity_by_token: HashMap::new(),
             services: Vec::new(),
             service_by_id: HashMap::new(),
             routes: Routes::default(),
@@ -167,6 +170,11 @@ impl Snapshot {
     /// The identity that one of `names` belongs to, the first that is known.
     pub fn identify<'a>(&self, names: impl IntoIterator<Item = &'a Subject>) -> Option<&Arc<Identity>> {
         names.into_iter().find_map(|name| self.identity_by_subject.get(name)).and_then(|index| self.identity(*index))
+    }
+
+    /// The identity that waits for the one-time token with this digest.
+    pub fn enrolling(&self, digest: &str) -> Option<&Arc<Identity>> {
+        self.identity_by_token.get(digest).and_then(|index| self.identity(*index))
     }
 
     /// The position of an identity.

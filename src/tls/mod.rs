@@ -16,9 +16,11 @@ mod credential;
 mod crl;
 mod distinguished_name;
 mod distrust;
+mod enrolment_ca;
 mod evidence;
 mod handshake;
 mod identity;
+mod jwt;
 mod material;
 mod pem;
 pub mod pkcs7;
@@ -30,6 +32,7 @@ mod verifier;
 
 pub use self::credential::{CredentialFactory, EnrolmentRule};
 pub use self::distrust::DistrustReason;
+pub use self::enrolment_ca::{Enrolled, EnrolmentCa, EnrolmentCaError, NotIssued, pem_of};
 pub use self::evidence::{DeviceSigner, SigningError};
 pub use self::handshake::{
     HandshakeInspector, HandshakeObserver, HandshakeOutcome, NoIdentity, SilentObserver, TlsPeer,

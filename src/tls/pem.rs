@@ -1,4 +1,4 @@
-//! DER to PEM, for the header that carries a client's certificate to an upstream.
+//! DER to PEM, for the header that carries a client's certificate to an upstream, and for certificates that are handed out.
 
 /// The certificate as a PEM block, ending in a line break.
 pub(super) fn certificate_block(der: &[u8]) -> String {

@@ -88,6 +88,14 @@ impl ReloadableResolver {
         self.current.load().issuers.clone()
     }
 
+    /// A JSON web token with these claims, signed with the key of the certificate that `server_name` is shown; `None` if that
+    /// key cannot sign one.
+    pub fn sign_token(&self, server_name: &str, claims: &serde_json::Value) -> Option<String> {
+        let key = self.current.load().select(Some(server_name));
+        let certificate = key.end_entity_cert().ok().and_then(|der| Certificate::parse(der).ok())?;
+        super::jwt::sign(&key, certificate.fingerprint(), claims)
+    }
+
     /// What should be known about the certificates in use, as of their loading.
     pub fn warnings(&self) -> Vec<MaterialWarning> {
         self.current.load().warnings.clone()

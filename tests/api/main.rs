@@ -11,6 +11,7 @@ mod described;
 mod devices;
 mod diagnostics;
 mod durability;
+mod enrollments;
 mod evidence;
 #[path = "../store/faulty.rs"]
 #[expect(dead_code, reason = "shared with the store's tests, which use more of it")]

@@ -8,8 +8,8 @@ use argon2::password_hash::PasswordHasher;
 use argon2::{Algorithm, Argon2, Params, Version};
 use async_trait::async_trait;
 use postern::api::{
-    Admin, Authorities, Bounds, Client as ClientApi, Cloudflare, Credentials, Listener, Ops, Readiness, ReloadStatus,
-    Reloader, Security, credentials,
+    Admin, Authorities, Bounds, Client as ClientApi, Cloudflare, Credentials, Enroller, Listener, Ops, Readiness,
+    ReloadStatus, Reloader, Security, credentials,
 };
 use postern::clock::{Clock, ManualClock, SharedClock, Timestamp};
 use postern::config::{self, AdminCertificate, AdminRole, AdminToken, AdminUser, Findings, PasswordHash};
@@ -24,8 +24,8 @@ use postern::store::{Backend, MemoryBackend, Sealer, Store};
 use postern::telemetry::Metrics;
 use postern::tls::client::{ClientCertificateFiles, client_config, outgoing_config};
 use postern::tls::{
-    CredentialFactory, EnrolmentRule, HandshakeInspector, ReloadableResolver, ReloadableVerifier, SilentObserver,
-    TrustStore, install_crypto_provider, server_config,
+    CredentialFactory, EnrolmentCa, EnrolmentRule, HandshakeInspector, ReloadableResolver, ReloadableVerifier,
+    SilentObserver, TrustStore, install_crypto_provider, server_config,
 };
 use reqwest::Client;
 use ring::digest::{SHA256, digest};
@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub(crate) trust: Arc<TrustStore>,
     /// Whether unknown certificates of the CA get an identity.
     pub(crate) enrols: bool,
+    /// Whether certificates are issued for one-time tokens.
+    pub(crate) issues: bool,
     /// Encrypts the secrets of integrations.
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) factors: Arc<SecondFactors>,
@@ -99,7 +101,20 @@ impl World {
         let next_load = Arc::new(Mutex::new(Ok(policy())));
         let (readiness, sealer) = (Readiness::new(), Arc::new(Sealer::ephemeral().unwrap()));
         let factors = SecondFactors::new(Arc::clone(&enforcer), Arc::clone(&sealer));
-        World { factors, ca, clock, enforcer, readiness, status, next_load, trust, enrols: false, sealer, server }
+        World {
+            factors,
+            ca,
+            clock,
+            enforcer,
+            readiness,
+            status,
+            next_load,
+            trust,
+            enrols: false,
+            issues: false,
+            sealer,
+            server,
+        }
     }
 
     /// The same world after the process began anew over what `backend` holds.
@@ -135,7 +150,10 @@ impl World {
             name_from: None,
             clock: self.shared_clock(),
         });
-        let factory = CredentialFactory::new(Arc::clone(&self.trust), &[SubjectKind::Spiffe], enrolment);
+        // A certificate that was issued for a token is known by its fingerprint alone.
+        let kinds: &[SubjectKind] =
+            if self.issues { &[SubjectKind::Spiffe, SubjectKind::Fingerprint] } else { &[SubjectKind::Spiffe] };
+        let factory = CredentialFactory::new(Arc::clone(&self.trust), kinds, enrolment);
         let made = credentials(HandshakeInspector::new(Arc::clone(&verifier)), factory);
         let credentials: Credentials = Arc::new(move |tls| Some(Arc::new(Card(made(tls)?))));
         Security::Tls { config: Arc::new(server_config(resolver, verifier).unwrap()), credentials }
@@ -157,8 +175,13 @@ impl World {
     }
 
     pub(crate) async fn client(&self) -> Served {
-        let api = ClientApi::new(Arc::clone(&self.enforcer), Arc::clone(&self.factors));
-        self.serve(api.router(), self.security(true), Bounds::default()).await
+        let authorities = Authorities {
+            shown: ReloadableResolver::load(vec![self.server.as_server()], now()).unwrap(),
+            clients: Arc::clone(&self.trust),
+        };
+        let api = ClientApi::new(Arc::clone(&self.enforcer), Arc::clone(&self.factors))
+            .with_enrolment(authorities, self.enroller());
+        self.serve(api.router(), self.security(!self.issues), Bounds::default()).await
     }
 
     /// A client API that waits only so long for a body.
@@ -185,8 +208,25 @@ impl World {
                 shown: ReloadableResolver::load(vec![self.server.as_server()], now()).unwrap(),
                 clients: Arc::clone(&self.trust),
             },
+            enroller: self.enroller(),
         };
         self.serve(admin.router(), self.security(false), Bounds::default()).await
+    }
+
+    /// Enrolment by one-time token, where the test wants it.
+    fn enroller(&self) -> Option<Arc<Enroller>> {
+        let key_file = self.ca.path().join("ca.key");
+        self.issues.then(|| {
+            Arc::new(Enroller {
+                ca: EnrolmentCa::load(&self.ca.ca_file(), &key_file, 30).unwrap(),
+                url: format!("https://{HOST}:8444").into(),
+                token_lifetime: Duration::from_secs(3600),
+                shown: ReloadableResolver::load(vec![self.server.as_server()], now()).unwrap(),
+                sealer: Arc::clone(&self.sealer),
+                trust: Arc::clone(&self.trust),
+                subjects: [SubjectKind::Spiffe, SubjectKind::Fingerprint].into(),
+            })
+        })
     }
 
     /// Cloudflare's API for one account, with providers that are tried by plain HTTP.
@@ -200,6 +240,13 @@ impl World {
             sealer: Arc::clone(&self.sealer),
             providers: http_client(outgoing_config(&[]).unwrap()).unwrap(),
         }
+    }
+
+    /// The public key of a P-256 certificate, as a point.
+    pub(crate) fn public_key(&self, certificate: &[u8]) -> Vec<u8> {
+        let prefix = [0x03, 0x42, 0x00, 0x04];
+        let begin = certificate.windows(4).position(|window| window == prefix).unwrap() + 3;
+        certificate[begin..begin + 65].to_vec()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -304,7 +304,7 @@ async fn identities_that_cannot_be_are_refused_by_field() {
         ("type", Value::Null, "type"),
         ("isAdmin", Value::Null, "isAdmin"),
         ("isAdmin", json!(true), "isAdmin"),
-        ("enrollment", json!({"ott": true}), "enrollment"),
+        ("enrollment", json!({"ott": true}), "enrollment.ott"),
         ("subjects", json!(["laptop"]), "subjects[0]"),
         ("subjects", json!(["spiffe://postern.test/laptop"]), "subjects"),
         ("roleAttributes", json!(["#staff"]), "roleAttributes[0]"),

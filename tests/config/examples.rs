@@ -31,7 +31,10 @@ fn the_full_example_shows_the_defaults() {
     assert!(warnings.is_empty(), "{warnings}");
 
     assert_eq!(full.tls, minimal.tls);
-    assert_eq!(full.identity, minimal.identity);
+    assert_eq!(full.identity.subjects, minimal.identity.subjects);
+    assert_eq!(full.identity.auto_enroll, minimal.identity.auto_enroll);
+    let enrollment = full.identity.enrollment.unwrap();
+    assert_eq!((enrollment.token_lifetime.as_secs(), enrollment.certificate_days), (3 * 60 * 60, 365));
     assert_eq!(full.policy_directory, minimal.policy_directory);
     assert_eq!(full.data, minimal.data);
     assert_eq!(full.cloudflare.test_integrations, minimal.cloudflare.test_integrations);

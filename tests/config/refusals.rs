@@ -37,6 +37,28 @@ postern.yaml:11:20: error: tls.client_ca_files: expected a list, found text"
 }
 
 #[test]
+fn enrolment_needs_a_ca_an_address_and_fingerprints() {
+    let text = "\
+identity:
+  subjects: [spiffe]
+  enrollment:
+    cert_file: ca.pem
+    url: gateway.example:8444
+    token_lifetime: 0s
+    certificate_days: 4000
+";
+    assert_eq!(
+        refusal_beside_tls(text),
+        "\
+postern.yaml:4:5: error: identity.enrollment: needs `fingerprint` among `identity.subjects`: certificates it issues are known by theirs
+postern.yaml:4:5: error: identity.enrollment.key_file: required key is missing
+postern.yaml:5:10: error: identity.enrollment.url: is not an address such as `https://gateway.example:8444`
+postern.yaml:6:21: error: identity.enrollment.token_lifetime: must be longer than zero
+postern.yaml:7:23: error: identity.enrollment.certificate_days: 4000 is not between 1 and 3650"
+    );
+}
+
+#[test]
 fn values_that_do_not_fit_their_key() {
     let text = "\
 proxy:

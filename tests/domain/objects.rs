@@ -51,6 +51,8 @@ pub(crate) fn identity(id: &str, name: &str, attributes: &[String]) -> Identity 
         subjects: vec![],
         role_attributes: shared(attributes),
         disabled: false,
+        enrolment: None,
+        certificates: Vec::new(),
         meta: meta(),
     }
 }

@@ -23,6 +23,8 @@ pub(crate) fn identity(name: &str) -> Identity {
         subjects: vec![format!("spiffe://postern.test/{name}").parse().unwrap()],
         role_attributes: Vec::new(),
         disabled: false,
+        enrolment: None,
+        certificates: Vec::new(),
         meta: meta(),
     }
 }

@@ -2,12 +2,14 @@
 
 use std::fs;
 
-use serde_json::Value;
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P384_SHA384};
+use serde_json::{Value, json};
 
 use super::admin::Admin;
 use super::client::{Client, connect, get};
 use super::posture::{Device, domain};
 use super::process::{Mark, Running};
+use super::support::client::tls;
 use super::support::{Authority, Issued, Origin};
 use super::world::{World, policy};
 
@@ -78,4 +80,51 @@ async fn a_ca_that_is_no_longer_to_enrol_anybody_does_not_from_then_on() {
     world.write("trust/enrolling.pem", &fs::read_to_string(world.authority.ca_file()).unwrap());
     gateway.message(mark, "enrolling CAs loaded").await;
     assert!(is_let_in(&gateway, &world, &late).await);
+}
+
+#[tokio::test]
+async fn a_device_without_a_certificate_gets_one_for_a_token_and_reaches_its_service() {
+    let origin = Origin::start().await;
+    let world = World::before(&origin).configured(
+        "identity: { enrollment: { cert_file: trust/clients.pem, key_file: enrolment.key, url: \"https://localhost:8444\" } }\n",
+    );
+    fs::copy(world.authority.path().join("ca.key"), world.path("enrolment.key")).unwrap();
+    let gateway = world.start().await;
+    let admin = Admin::new(&gateway, &world.authority);
+    let management = async |method: &str, path: &str, body: Value| -> Value {
+        let request = admin.request(method, &format!("/edge/management/v1/{path}"));
+        let request = if body.is_null() { request } else { request.json(&body) };
+        request.send().await.unwrap().json().await.unwrap()
+    };
+    let tablet = json!({"name": "tablet", "type": "Default", "isAdmin": false, "roleAttributes": ["auditors"], "enrollment": {"ott": true}});
+    let made = management("POST", "identities", tablet).await;
+    let id = made["data"]["id"].as_str().unwrap();
+    let shown = management("GET", &format!("identities/{id}"), Value::Null).await;
+    let token = shown["data"]["enrollment"]["ott"]["token"].as_str().unwrap();
+
+    let address = gateway.addresses.client_api;
+    let builder = reqwest::Client::builder().resolve("localhost", address).no_proxy();
+    let nobody = builder.tls_backend_preconfigured(tls(&world.authority, None)).build().unwrap();
+    let url = format!("https://localhost:{}", address.port());
+    assert_eq!(nobody.get(format!("{url}/.well-known/est/cacerts")).send().await.unwrap().status(), 200);
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
+    let request = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+    let redeem = nobody.post(format!("{url}/edge/client/v1/enroll?method=ott&token={token}"));
+    let reply = redeem.header("content-type", "application/x-pem-file").body(request).send().await.unwrap();
+    let reply: Value = reply.json().await.unwrap();
+    let certificate = Issued {
+        certificate_file: world.path("tablet.pem"),
+        key_file: world.path("tablet.key"),
+        serial: String::new(),
+    };
+    fs::write(&certificate.certificate_file, reply["data"]["cert"].as_str().unwrap()).unwrap();
+    fs::write(&certificate.key_file, key.serialize_pem()).unwrap();
+    let seen = Client::http2(&gateway, &world.authority, &certificate).described(FILES, "/").await;
+    assert_eq!(seen["headers"]["x-postern-identity"][0], id);
+    gateway.kill();
+
+    let gateway = world.start().await;
+    assert_eq!(Client::http2(&gateway, &world.authority, &certificate).status(FILES, "/").await, 200);
+    let told = gateway.events(Mark::start());
+    assert!(told.iter().all(|event| !event.to_string().contains(token)), "a token was logged");
 }

@@ -134,6 +134,8 @@ fn as_identity(operator: &Operator, since: Timestamp) -> Identity {
         subjects: Vec::new(),
         role_attributes: Vec::new(),
         disabled: false,
+        enrolment: None,
+        certificates: Vec::new(),
         meta: Meta { created_at: since, updated_at: since, tags: serde_json::Map::new(), origin: Origin::Api },
     }
 }

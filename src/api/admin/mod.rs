@@ -5,6 +5,7 @@ mod authentication;
 mod catalogue;
 mod configs;
 mod diagnostics;
+mod enrollments;
 mod explain;
 mod locks;
 mod objects;
@@ -31,6 +32,7 @@ use super::authorities::Authorities;
 use super::cloudflare::{self, Cloudflare};
 use super::documents;
 use super::edge::{self, Caller, Edge};
+use super::enroller::Enroller;
 use super::guard::Guard;
 use super::language::{self, Language};
 use super::refusal;
@@ -57,6 +59,8 @@ pub struct Admin {
     pub factors: Arc<SecondFactors>,
     /// The CAs it tells clients to know.
     pub authorities: Authorities,
+    /// Enrolment by one-time token, where a CA for it is configured.
+    pub enroller: Option<Arc<Enroller>>,
 }
 
 impl Admin {
@@ -144,6 +148,7 @@ fn management() -> Router<Admin> {
         .route("/posture-checks/{id}", get(objects::posture_check))
         .merge(catalogue::router())
         .merge(configs::router())
+        .merge(enrollments::router())
         .merge(relations::router())
         .merge(writes::router())
 }

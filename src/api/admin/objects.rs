@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 
 use crate::dialect::openziti::{
@@ -18,19 +18,25 @@ use crate::policy::objects::{Identity, PostureCheck, Service, ServicePolicy};
 use crate::policy::{Objects, Snapshot};
 
 use super::Admin;
+use crate::api::access::Operator;
 use crate::api::refusal::Refusal;
 
 /// The parameters of a query, as sent.
 pub(super) type Parameters = Query<Vec<(String, String)>>;
 
-pub(super) async fn identities(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
+pub(super) async fn identities(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Query(query): Parameters,
+) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
-    identities_among(&admin, &query, published.snapshot().objects().identities.values().map(Arc::as_ref))
+    identities_among(&admin, &operator, &query, published.snapshot().objects().identities.values().map(Arc::as_ref))
 }
 
 /// A list of these identities, in the order of their ids.
 pub(super) fn identities_among<'a>(
     admin: &Admin,
+    operator: &Operator,
     query: &[(String, String)],
     among: impl Iterator<Item = &'a Identity>,
 ) -> Result<Response, Refusal> {
@@ -38,16 +44,36 @@ pub(super) fn identities_among<'a>(
         let page = ListQuery::<Identity>::read(query)?.page(among);
         let postures: Vec<_> = page.items.iter().map(|identity| known(admin, &identity.id)).collect();
         let mut postures = postures.iter();
-        let page = page.map(|identity| shown(admin, identity, postures.next().and_then(Option::as_deref)));
+        let page = page.map(|identity| {
+            let shown = shown(admin, identity, postures.next().and_then(Option::as_deref));
+            with_token(shown, admin, operator, identity)
+        });
         Ok(Json(openziti::list(page, filterable::IDENTITIES)).into_response())
     })
 }
 
-pub(super) async fn identity(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
+pub(super) async fn identity(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let identity = published.snapshot().objects().identities.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
     let known = known(&admin, &identity.id);
-    Ok(Json(openziti::detail(shown(&admin, identity, known.as_deref()))).into_response())
+    let shown = with_token(shown(&admin, identity, known.as_deref()), &admin, &operator, identity);
+    Ok(Json(openziti::detail(shown)).into_response())
+}
+
+fn with_token<'a>(
+    shown: IdentityDetail<'a>,
+    admin: &Admin,
+    operator: &Operator,
+    identity: &'a Identity,
+) -> IdentityDetail<'a> {
+    match admin.token(operator, identity) {
+        Some(token) => shown.with_token(identity, token),
+        None => shown,
+    }
 }
 
 pub(super) async fn services(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {

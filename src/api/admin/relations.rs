@@ -1,12 +1,13 @@
 //! Which objects belong to which, by the policies in force, before any posture.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 
 use super::Admin;
 use super::objects::{Parameters, checks_among, identities_among, policies_among, services_among};
+use crate::api::access::Operator;
 use crate::api::refusal::Refusal;
 use crate::dialect::openziti::{self, ErrorCode};
 use crate::id::{IdentityId, PolicyId, ServiceId};
@@ -15,6 +16,8 @@ use crate::policy::{ServiceIndex, Snapshot};
 
 /// Of which object the relations are asked, and which of them.
 type Asked = (State<Admin>, Path<String>, Parameters);
+/// The same of lists of identities, where it matters who asks.
+type AskedBy = (State<Admin>, Extension<Operator>, Path<String>, Parameters);
 
 pub(super) fn router() -> Router<Admin> {
     Router::new()
@@ -28,10 +31,12 @@ pub(super) fn router() -> Router<Admin> {
         .route("/services/{id}/identities", get(identities_of_service))
 }
 
-async fn identities_of_policy((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
+async fn identities_of_policy(
+    (State(admin), Extension(operator), Path(id), Query(query)): AskedBy,
+) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let policy = policy(published.snapshot(), id)?;
-    identities_among(&admin, &query, published.snapshot().identities_of(&policy).into_iter())
+    identities_among(&admin, &operator, &query, published.snapshot().identities_of(&policy).into_iter())
 }
 
 async fn services_of_policy((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
@@ -68,10 +73,12 @@ async fn policies_of_service((State(admin), Path(id), Query(query)): Asked) -> R
     policies_among(snapshot.objects(), &query, policies.into_iter())
 }
 
-async fn identities_of_service((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
+async fn identities_of_service(
+    (State(admin), Extension(operator), Path(id), Query(query)): AskedBy,
+) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let identities = published.snapshot().identities_for(service(published.snapshot(), id)?);
-    identities_among(&admin, &query, identities.into_iter())
+    identities_among(&admin, &operator, &query, identities.into_iter())
 }
 
 async fn advice(State(admin): State<Admin>, Path((asker, asked)): Path<(String, String)>) -> Result<Response, Refusal> {

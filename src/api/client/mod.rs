@@ -3,6 +3,7 @@
 mod admission;
 mod api_sessions;
 mod authentication;
+mod enrollment;
 pub(super) mod mfa;
 mod own;
 mod qr_code;
@@ -23,9 +24,11 @@ use crate::config;
 use crate::enforce::{Enforcer, SecondFactors};
 use crate::limits;
 
+use super::authorities::Authorities;
 use super::body::BodyBounds;
 use super::documents;
 use super::edge::{self, Edge};
+use super::enroller::Enroller;
 use super::places::Places;
 use super::refusal;
 use super::version::{self, Api};
@@ -42,6 +45,8 @@ pub struct Client {
     factors: Arc<SecondFactors>,
     api_sessions: Arc<ApiSessions>,
     service_sessions: Arc<ServiceSessions>,
+    enroller: Option<Arc<Enroller>>,
+    authorities: Option<Authorities>,
 }
 
 impl Client {
@@ -55,7 +60,17 @@ impl Client {
             factors,
             api_sessions: Arc::default(),
             service_sessions: Arc::default(),
+            enroller: None,
+            authorities: None,
         }
+    }
+
+    /// The same API for devices that have no certificate yet: the CAs it tells them to know, and, where a CA for it is
+    /// configured, enrolment by one-time token.
+    #[must_use]
+    pub fn with_enrolment(mut self, authorities: Authorities, enroller: Option<Arc<Enroller>>) -> Self {
+        (self.authorities, self.enroller) = (Some(authorities), enroller);
+        self
     }
 
     /// The same API with the operator's bounds.
@@ -86,9 +101,16 @@ impl Client {
             .nest("/api/v1", own::routes().route("/posture", put(reports::posture)))
             .route_layer(from_fn_with_state(self.clone(), admission::admit))
             .with_state(self.clone());
+        let authorities = self.authorities.clone();
+        let show_authorities = get(move || std::future::ready(enrollment::show_authorities(authorities.as_ref())));
         let open = Router::new()
             .route("/edge/client/v1/authenticate", post(authentication::authenticate))
+            .route("/edge/client/v1/enroll", post(enrollment::enroll))
+            .route("/edge/client/v1/enroll/ott", post(enrollment::enroll_by_token))
+            .route("/edge/client/v1/enroll/ca", post(enrollment::by_authority))
             .with_state(self)
+            .route("/.well-known/est/cacerts", show_authorities.clone())
+            .route("/edge/client/v1/.well-known/est/cacerts", show_authorities)
             .route("/edge/client/v1", get(show_version))
             .route("/edge/client/v1/", get(show_version))
             .route("/edge/client/v1/version", get(show_version))

@@ -10,8 +10,8 @@ use crate::config::{ExpiredCrl, Finding, Findings, Place, ServerCertificate, Set
 use crate::policy::Objects;
 use crate::store::Sealer;
 use crate::tls::{
-    CrlPolicy, MaterialWarning, ReloadableResolver, ServerCertificateError, ServerCertificateFiles, TrustError,
-    TrustSources, TrustStore, load_certificates,
+    CrlPolicy, EnrolmentCa, MaterialWarning, ReloadableResolver, ServerCertificateError, ServerCertificateFiles,
+    TrustError, TrustSources, TrustStore, load_certificates,
 };
 
 /// Certificates, keys, CAs and revocation lists of the configuration, and its data directory.
@@ -20,6 +20,7 @@ pub(super) fn findings(settings: &Settings, now: Timestamp) -> Findings {
     told.server_certificates();
     told.client_trust();
     told.authorities("identity.auto_enroll.ca_files", &settings.identity.auto_enroll.ca_files);
+    told.enrolment_ca();
     told.data_directory();
     told.authorities("cloudflare.ca_files", &settings.cloudflare.ca_files);
     told.findings
@@ -54,6 +55,14 @@ impl Told<'_> {
     fn warn(&mut self, key: String, warning: &MaterialWarning) {
         let place = self.settings.places.find(&key).clone();
         self.findings.push(Finding::warning(place, key, warning.to_string()));
+    }
+
+    fn enrolment_ca(&mut self) {
+        let Some(enrollment) = &self.settings.identity.enrollment else { return };
+        let loaded = EnrolmentCa::load(&enrollment.cert_file, &enrollment.key_file, enrollment.certificate_days);
+        if let Err(error) = loaded {
+            self.error("identity.enrollment".to_owned(), &error);
+        }
     }
 
     fn server_certificates(&mut self) {

@@ -63,6 +63,8 @@ impl Identities {
             subjects,
             role_attributes,
             disabled: raw.disabled.or(false),
+            enrolment: None,
+            certificates: Vec::new(),
             meta: head.meta,
         })
     }

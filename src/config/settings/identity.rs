@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::resolve_all;
-use crate::config::document::{Field, Session};
-use crate::config::values::{AttributeText, PathText};
+use super::{positive, resolve_all};
+use crate::config::document::{Field, NodeId, Session};
+use crate::config::values::{AttributeText, DurationText, PathText, Whole};
+use crate::policy::address;
 use crate::policy::subject::SubjectKind;
 
 /// Which names identify a client, and who is enrolled without being written down.
@@ -18,6 +20,23 @@ pub struct Identification {
     pub subjects: Vec<SubjectKind>,
     /// Enrolment on first sight.
     pub auto_enroll: AutoEnroll,
+    /// Enrolment by one-time token; `None` when no CA is named for it.
+    pub enrollment: Option<Enrollment>,
+}
+
+/// Certificates for one-time tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrollment {
+    /// PEM file of the CA's certificate chain, its own first.
+    pub cert_file: PathBuf,
+    /// PEM file of the CA's private key.
+    pub key_file: PathBuf,
+    /// Where devices redeem tokens: scheme, host and maybe port of the client API, as devices see it.
+    pub url: Arc<str>,
+    /// How long a token is good for.
+    pub token_lifetime: Duration,
+    /// How long a certificate is good for, in days.
+    pub certificate_days: u32,
 }
 
 /// Enrolment of clients that no policy file names.
@@ -61,6 +80,26 @@ pub(super) struct RawIdentification {
     subjects: Field<Vec<Field<SubjectKind>>>,
     /// Enrol clients that no policy file names, when they come with a certificate of a CA listed here.
     auto_enroll: Field<RawAutoEnroll>,
+    /// Issue certificates to devices that redeem a one-time token, which operators make over the admin API. Default: none
+    /// are issued.
+    enrollment: Field<RawEnrollment>,
+}
+
+/// Certificates for one-time tokens.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["cert_file", "key_file", "url"]))]
+struct RawEnrollment {
+    /// PEM file of the CA that signs, with what leads from it to one of `tls.client_ca_files`.
+    cert_file: Field<PathText>,
+    /// PEM file of its private key, unencrypted PKCS #8.
+    key_file: Field<PathText>,
+    /// Where devices find the client API, such as `https://gateway.example:8444`. Tokens carry it.
+    url: Field<String>,
+    /// How long a token is good for. Default: 3h.
+    token_lifetime: Field<DurationText>,
+    /// How long a certificate is good for, in days. Default: 365.
+    certificate_days: Field<Whole<1, 3650>>,
 }
 
 /// Enrolment on first sight.
@@ -79,10 +118,16 @@ struct RawAutoEnroll {
 
 impl RawIdentification {
     pub(super) fn check(self, session: &Session, folder: &Path) -> Identification {
-        Identification {
-            subjects: check_subjects(session, self.subjects),
-            auto_enroll: self.auto_enroll.or_default().check(session, folder),
-        }
+        let subjects = check_subjects(session, self.subjects);
+        let enrollment = self.enrollment.located().and_then(|raw| {
+            if !subjects.contains(&SubjectKind::Fingerprint) {
+                let reason =
+                    "needs `fingerprint` among `identity.subjects`: certificates it issues are known by theirs";
+                session.error(raw.node, reason);
+            }
+            raw.value.check(session, raw.node, folder)
+        });
+        Identification { subjects, auto_enroll: self.auto_enroll.or_default().check(session, folder), enrollment }
     }
 }
 
@@ -100,6 +145,37 @@ fn check_subjects(session: &Session, list: Field<Vec<Field<SubjectKind>>>) -> Ve
         }
     }
     kinds
+}
+
+impl RawEnrollment {
+    fn check(self, session: &Session, node: NodeId, folder: &Path) -> Option<Enrollment> {
+        let cert_file = self.cert_file.required(session, node, "cert_file");
+        let key_file = self.key_file.required(session, node, "key_file");
+        let url = self.url.required(session, node, "url");
+        if let Some(url) = &url
+            && !is_origin(&url.value)
+        {
+            session.error(url.node, "is not an address such as `https://gateway.example:8444`");
+        }
+        let token_lifetime = positive(session, self.token_lifetime, Duration::from_secs(3 * 60 * 60));
+        Some(Enrollment {
+            cert_file: folder.join(cert_file?.value.0),
+            key_file: folder.join(key_file?.value.0),
+            url: url?.value.trim_end_matches('/').into(),
+            token_lifetime,
+            certificate_days: self.certificate_days.value().map_or(365, Whole::to),
+        })
+    }
+}
+
+/// Whether a text is `https://host[:port]` and nothing else.
+fn is_origin(url: &str) -> bool {
+    let Some(authority) = url.strip_prefix("https://").map(|rest| rest.trim_end_matches('/')) else {
+        return false;
+    };
+    let with_port = if authority.ends_with(']') || !authority.contains(':') { "" } else { authority };
+    let with_port = if with_port.is_empty() { format!("{authority}:443") } else { with_port.to_owned() };
+    address::host_and_port(&with_port).is_ok()
 }
 
 impl RawAutoEnroll {

@@ -32,7 +32,7 @@ pub use bounds::Limits;
 pub use cloudflare::Cloudflare;
 pub use data::{Data, Store};
 pub use front_door::FrontDoor;
-pub use identity::{AutoEnroll, Identification, NameFrom};
+pub use identity::{AutoEnroll, Enrollment, Identification, NameFrom};
 pub use listeners::{Listeners, PlainListener, TlsListener};
 pub use log::{Log, LogFormat};
 pub use password_hash::{HashingError, PasswordHash, PasswordHashError};

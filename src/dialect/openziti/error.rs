@@ -123,6 +123,14 @@ error_codes! {
     InvalidPagination = 400, "INVALID_PAGINATION", "The limit and the offset must be whole numbers";
     /// A one-time password or recovery code does not count.
     MfaInvalidToken = 400, "MFA_INVALID_TOKEN", "The code is not the one that counts now";
+    /// A one-time token that nobody waits for.
+    InvalidEnrollmentToken = 400, "INVALID_ENROLLMENT_TOKEN", "The supplied token is not valid";
+    /// A one-time token whose time is over.
+    EnrollmentExpired = 400, "ENROLLMENT_EXPIRED", "The enrollment expired and can no longer be completed";
+    /// A certificate signing request that cannot be signed.
+    CouldNotProcessCsr = 400, "COULD_NOT_PROCESS_CSR", "The supplied csr could not be processed";
+    /// A way to enrol that is not offered.
+    InvalidEnrollMethod = 400, "INVALID_ENROLL_METHOD", "The supplied enrollment method is not offered";
     /// Nobody known asks, or somebody who may not.
     Unauthorized = 401, "UNAUTHORIZED", "The request could not be completed. The session is not authorized or the credentials are invalid";
     /// Nothing has this id or path.
@@ -133,6 +141,8 @@ error_codes! {
     MethodNotAllowed = 405, "METHOD_NOT_ALLOWED", "The path does not know this method";
     /// The body did not arrive in time.
     RequestTimeout = 408, "REQUEST_TIMEOUT", "The request's body did not arrive in time";
+    /// The identity has a token already.
+    EnrollmentExists = 409, "ENROLLMENT_EXISTS", "The identity waits for a one-time token already";
     /// Another object refers to it.
     CanNotDeleteReferencedEntity = 409, "CAN_NOT_DELETE_REFERENCED_ENTITY", "The entity is in use by others and cannot be deleted";
     /// The identity has a second factor already.

@@ -6,14 +6,16 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::auth_policy::AuthPolicy;
+use super::enrollment::{OttShown, TokenShown};
 use super::envelope::{Entity, EntityRef, Links};
 use super::identity_type::IdentityType;
 use super::posture_data::SdkInfo;
 use crate::policy::Subject;
+use crate::policy::enrolment::EnrolledCertificate;
 use crate::policy::objects::Identity;
 use crate::posture::Posture;
 
-/// An identity as lists and details show it. What OpenZiti knows and a reverse proxy does not (enrolments, hosting) is there with
+/// An identity as lists and details show it. What OpenZiti knows and a reverse proxy does not (hosting) is there with
 /// the value that says so.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,8 +38,8 @@ pub struct IdentityDetail<'a> {
     sdk_info: SdkInfo<'a>,
     auth_policy_id: &'static str,
     auth_policy: EntityRef<'static>,
-    authenticators: Map<String, Value>,
-    enrollment: Map<String, Value>,
+    authenticators: Authenticators<'a>,
+    enrollment: Enrollments<'a>,
     external_id: Option<&'static str>,
     permissions: &'static [&'static str],
     default_hosting_cost: u16,
@@ -46,6 +48,32 @@ pub struct IdentityDetail<'a> {
     service_hosting_precedences: Map<String, Value>,
     /// Certificate names that are this identity; an addition of ours.
     subjects: &'a [Subject],
+}
+
+/// The certificate that was issued to it last.
+#[derive(Clone, Debug, Serialize)]
+struct Authenticators<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cert: Option<CertificateShown<'a>>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct CertificateShown<'a> {
+    id: &'a str,
+    fingerprint: &'a str,
+}
+
+impl<'a> Authenticators<'a> {
+    fn of(identity: &'a Identity) -> Self {
+        let shown = |last: &'a EnrolledCertificate| CertificateShown { id: &last.id, fingerprint: &last.fingerprint };
+        Authenticators { cert: identity.certificates.last().map(shown) }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Enrollments<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ott: Option<OttShown<'a>>,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -93,8 +121,8 @@ pub fn identity(identity: &Identity) -> IdentityDetail<'_> {
         sdk_info: SdkInfo::default(),
         auth_policy_id: AuthPolicy::ID,
         auth_policy: EntityRef::new("auth-policies", AuthPolicy::ID, AuthPolicy::NAME),
-        authenticators: Map::new(),
-        enrollment: Map::new(),
+        authenticators: Authenticators::of(identity),
+        enrollment: Enrollments { ott: identity.enrolment.as_deref().map(|pending| OttShown::of(pending, None)) },
         external_id: None,
         permissions: &[],
         default_hosting_cost: 0,
@@ -112,6 +140,14 @@ impl<'a> IdentityDetail<'a> {
         self.is_admin = may_write;
         self.permissions = if may_write { &[] } else { &["admin_readonly"] };
         self.has_api_session = true;
+        self
+    }
+
+    /// The same identity with the token it waits for, for the operator who hands it over.
+    #[must_use]
+    pub fn with_token(mut self, identity: &'a Identity, token: TokenShown) -> Self {
+        let pending = identity.enrolment.as_deref();
+        self.enrollment.ott = pending.map(|pending| OttShown::of(pending, Some(token)));
         self
     }
 

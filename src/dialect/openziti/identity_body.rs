@@ -1,5 +1,7 @@
 //! Bodies that create, replace and change identities.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::auth_policy::AuthPolicy;
@@ -11,14 +13,49 @@ use crate::id::IdentityId;
 use crate::policy::Subject;
 use crate::policy::objects::{Identity, Meta, Origin};
 
+/// A new identity, and whether it is to get its certificate for a one-time token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewIdentity {
+    /// The identity.
+    pub identity: Identity,
+    /// Whether a token was asked for.
+    pub wants_token: bool,
+}
+
 /// Reads the body of a creation.
 ///
-/// Certificates are recognised by the `subjects`, an addition of ours: there are no one-time tokens to enrol with.
-pub fn create_identity(body: &[u8], id: IdentityId, now: Timestamp) -> Result<Identity, ApiError> {
+/// Certificates are recognised by the `subjects`, an addition of ours, or issued for a one-time token.
+pub fn create_identity(body: &[u8], id: IdentityId, now: Timestamp) -> Result<NewIdentity, ApiError> {
     let meta = Meta { created_at: now, updated_at: now, tags: Map::new(), origin: Origin::Api };
-    let (subjects, role_attributes) = (Vec::new(), Vec::new());
-    let nobody = Identity { id, name: "".into(), subjects, role_attributes, disabled: false, meta };
-    read(body, nobody, Absent::Missing)
+    let nobody = Identity {
+        id,
+        name: "".into(),
+        subjects: Vec::new(),
+        role_attributes: Vec::new(),
+        disabled: false,
+        enrolment: None,
+        certificates: Vec::new(),
+        meta,
+    };
+    let mut body = json(body)?;
+    // Not a member of the identity itself, and refused in every other body.
+    let enrollment = body.as_object_mut().and_then(|members| members.remove("enrollment"));
+    let wants_token = enrollment.as_ref().map(wants_token).transpose()?.unwrap_or_default();
+    Ok(NewIdentity { identity: read_members(&body, nobody, Absent::Missing)?, wants_token })
+}
+
+/// Whether the ways to enrol that a body names are the one that there is.
+fn wants_token(written: &Value) -> Result<bool, FieldError> {
+    if written.is_null() {
+        return Ok(false);
+    }
+    let ways = Members::of(written, "enrollment")?;
+    for name in ["ottca", "updb"] {
+        if ways.text(name)?.is_some_and(|way| !way.is_empty()) {
+            return Err(ways.wrong(name, "is not offered: a certificate is issued for a one-time token, by `ott`"));
+        }
+    }
+    Ok(ways.flag("ott")?.unwrap_or_default())
 }
 
 /// Reads the body of a PUT: everything is replaced. The certificate names, which OpenZiti's clients cannot repeat, stay unless
@@ -47,9 +84,12 @@ pub fn read_disabling(body: &[u8]) -> Result<(), ApiError> {
     }
 }
 
-fn read(body: &[u8], mut identity: Identity, absent: Absent) -> Result<Identity, ApiError> {
-    let body = json(body)?;
-    let members = Members::of(&body, "")?;
+fn read(body: &[u8], identity: Identity, absent: Absent) -> Result<Identity, ApiError> {
+    read_members(&json(body)?, identity, absent)
+}
+
+fn read_members(body: &Value, mut identity: Identity, absent: Absent) -> Result<Identity, ApiError> {
+    let members = Members::of(body, "")?;
     let told = |member: &str| absent.is_told(&members, member);
     if told("name") {
         identity.name = name(&members)?;
@@ -61,7 +101,7 @@ fn read(body: &[u8], mut identity: Identity, absent: Absent) -> Result<Identity,
         return Err(members.wrong("isAdmin", "must be false: operators are named in the configuration").into());
     }
     if members.get("enrollment").is_some_and(|enrolment| enrolment.as_object().is_none_or(|ways| !ways.is_empty())) {
-        let reason = "is not offered: give the names of its certificate in `subjects`, or let the CA's clients enrol";
+        let reason = "is begun with the identity, or by `POST /enrollments`";
         return Err(members.wrong("enrollment", reason).into());
     }
     if members.text("authPolicyId")?.is_some_and(|policy| !policy.is_empty() && policy != AuthPolicy::ID) {
@@ -76,6 +116,9 @@ fn read(body: &[u8], mut identity: Identity, absent: Absent) -> Result<Identity,
     }
     if members.names("subjects") {
         identity.subjects = subjects(&members)?;
+        let kept = &identity.subjects;
+        let is_kept = |fingerprint: &Arc<str>| kept.contains(&Subject::Fingerprint(Arc::clone(fingerprint)));
+        identity.certificates.retain(|certificate| is_kept(&certificate.fingerprint));
     }
     if members.names("tags") {
         identity.meta.tags = tags(&members)?;

@@ -11,6 +11,7 @@ mod config_body;
 mod config_data;
 mod config_type;
 mod duration;
+mod enrollment;
 mod entity;
 mod envelope;
 mod error;
@@ -52,11 +53,15 @@ pub use auth_policy::{AuthPolicy, AuthPolicyDetail, auth_policy};
 pub use config::{ConfigDetail, WantedConfigTypes, config};
 pub use config_body::{create_config, patch_config, replace_config};
 pub use config_type::{ConfigType, ConfigTypeDetail, config_type};
+pub use enrollment::{
+    Authenticator, AuthenticatorDetail, Enrolling, EnrollmentCerts, EnrollmentDetail, EnrollmentRequest,
+    EnrollmentWanted, TokenShown, create_enrollment, read_enrollment_request, refresh_enrollment,
+};
 pub use envelope::{Created, Detail, Links, List, created, detail, empty, list};
 pub use error::{ApiError, ErrorCode, ErrorEnvelope, FieldError};
 pub use failed_request::{FailedServiceRequest, PolicyFailure, failed_service_request, policy_failures};
 pub use identity::{Activity, IdentityDetail, identity};
-pub use identity_body::{create_identity, patch_identity, read_disabling, replace_identity};
+pub use identity_body::{NewIdentity, create_identity, patch_identity, read_disabling, replace_identity};
 pub use identity_type::{IdentityType, IdentityTypeDetail, identity_type};
 pub use mfa::{MfaDetail, RecoveryCodes, mfa, mfa_created, provisioning_url, read_mfa_code, recovery_codes};
 pub use openapi::{discovery_room, management_room, refusal_schemas};
@@ -127,6 +132,12 @@ pub mod filterable {
     pub const CONFIGS: &[&str] = &["createdAt", "id", "isSystem", "name", "tags", "type", "updatedAt"];
     /// Of sessions for services.
     pub const SESSIONS: &[&str] = &["createdAt", "id", "isSystem", "serviceId", "serviceName", "type", "updatedAt"];
+    /// Of enrolments.
+    pub const ENROLLMENTS: &[&str] =
+        &["createdAt", "expiresAt", "id", "identity", "isSystem", "method", "tags", "updatedAt"];
+    /// Of authenticators.
+    pub const AUTHENTICATORS: &[&str] =
+        &["createdAt", "fingerprint", "id", "identity", "isSystem", "method", "tags", "updatedAt"];
     /// Of role attributes, which are their own ids.
     pub const ROLE_ATTRIBUTES: &[&str] = &["id"];
     /// Of what nobody made: types and policies that are always there.

@@ -339,6 +339,11 @@ impl Ca {
     }
 }
 
+/// A client certificate with a common name and nothing else to be recognised by, from now on.
+pub(super) fn client_params(common_name: &str, days: u32, now: Timestamp) -> Result<CertificateParams, PkiError> {
+    leaf_params(CertificateKind::Client, common_name, Vec::new(), days, now)
+}
+
 fn leaf_params(
     kind: CertificateKind,
     name: &str,

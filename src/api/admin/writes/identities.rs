@@ -11,7 +11,7 @@ use crate::api::access::Operator;
 use crate::api::body::{self, BodyBounds};
 use crate::api::refusal::Refusal;
 use crate::api::writing::{change, to_its_end};
-use crate::dialect::openziti::{self, ErrorCode};
+use crate::dialect::openziti::{self, ErrorCode, NewIdentity};
 use crate::enforce::{Change, Object, ObjectId};
 use crate::id::IdentityId;
 use crate::policy::objects::{Identity, Meta};
@@ -30,8 +30,13 @@ impl Kind for Identities {
     const COLLECTION: &'static str = "/identities";
 
     fn create(body: &[u8], id: String, scene: &Scene<'_>) -> Result<Object, Refusal> {
-        let read = openziti::create_identity(body, IdentityId::new(id), scene.now)?;
-        Ok(Object::Identity(Arc::new(read)))
+        let NewIdentity { mut identity, wants_token } =
+            openziti::create_identity(body, IdentityId::new(id), scene.now)?;
+        if wants_token {
+            let pending = scene.admin.enroller("enrollment.ott")?.begin(None, scene.now)?;
+            identity.enrolment = Some(Arc::new(pending));
+        }
+        Ok(Object::Identity(Arc::new(identity)))
     }
 
     fn edit(body: &[u8], id: &str, edit: Edit, scene: &Scene<'_>) -> Result<Object, Refusal> {

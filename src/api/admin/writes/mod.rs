@@ -67,6 +67,7 @@ enum Edit {
 
 /// What a write is read against: the objects in force, while nobody else changes them.
 struct Scene<'a> {
+    admin: &'a Admin,
     published: &'a Published,
     service_defaults: &'a ServiceDefaults,
     now: Timestamp,
@@ -74,7 +75,7 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     fn new(admin: &'a Admin, published: &'a Published) -> Self {
-        Scene { published, service_defaults: &admin.service_defaults, now: admin.enforcer.clock().now() }
+        Scene { admin, published, service_defaults: &admin.service_defaults, now: admin.enforcer.clock().now() }
     }
 
     fn objects(&self) -> &Objects {
@@ -185,7 +186,7 @@ async fn written(operator: &Operator, request: Request) -> Result<Bytes, Refusal
 }
 
 /// Refuses to change what is written in a file.
-fn must_not_be_from_a_file(meta: &Meta) -> Result<(), Refusal> {
+pub(super) fn must_not_be_from_a_file(meta: &Meta) -> Result<(), Refusal> {
     match &meta.origin {
         Origin::File { path, line } => {
             let reason = format!("is written in {path}, line {line}; change it there");

@@ -2,6 +2,7 @@
 
 use super::super::auth_policy::AuthPolicy;
 use super::super::config_type::ConfigType;
+use super::super::enrollment::{Authenticator, Enrolling, METHOD};
 use super::super::identity_type::IdentityType;
 use super::super::posture_check::TypeId;
 use super::super::posture_check_type::PostureCheckType;
@@ -86,6 +87,52 @@ impl Listed for ServiceConfig {
             "name" => Field::text(&self.name),
             "type" => Field::text(&self.type_id),
             _ => of_meta(&self.meta, name),
+        }
+    }
+}
+
+impl Listed for Enrolling<'_> {
+    const FIELDS: &'static [(&'static str, FieldType)] = &[
+        ("createdAt", FieldType::Instant),
+        ("expiresAt", FieldType::Instant),
+        ("id", FieldType::Text),
+        ("identity", FieldType::Text),
+        ("isSystem", FieldType::Flag),
+        ("method", FieldType::Text),
+        ("tags", FieldType::Tags),
+        ("updatedAt", FieldType::Instant),
+    ];
+
+    fn field(&self, name: &str) -> Field<'_> {
+        match name {
+            "id" => Field::text(&self.pending.id),
+            "identity" => Field::text(self.identity.id.as_str()),
+            "method" => Field::text(METHOD),
+            "expiresAt" => Field::One(Scalar::Instant(self.pending.expires_at)),
+            _ => of_meta(self.meta(), name),
+        }
+    }
+}
+
+impl Listed for Authenticator<'_> {
+    const FIELDS: &'static [(&'static str, FieldType)] = &[
+        ("createdAt", FieldType::Instant),
+        ("fingerprint", FieldType::Text),
+        ("id", FieldType::Text),
+        ("identity", FieldType::Text),
+        ("isSystem", FieldType::Flag),
+        ("method", FieldType::Text),
+        ("tags", FieldType::Tags),
+        ("updatedAt", FieldType::Instant),
+    ];
+
+    fn field(&self, name: &str) -> Field<'_> {
+        match name {
+            "id" => Field::text(&self.certificate.id),
+            "identity" => Field::text(self.identity.id.as_str()),
+            "method" => Field::text("cert"),
+            "fingerprint" => Field::text(&self.certificate.fingerprint),
+            _ => of_meta(self.meta(), name),
         }
     }
 }

@@ -479,3 +479,7 @@ pub const MFA_FREE_GUESSES: u32 = 5;
 pub const MFA_LOCK_OUT_MAX: Duration = Duration::from_secs(15 * 60);
 /// Most services on the page where people see how they stand.
 pub const ME_SERVICES_MAX: usize = 100;
+/// Largest file of objects to import, in bytes.
+pub const IMPORT_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Pages of one list that an operator's command asks for.
+pub const OPERATOR_PAGES_MAX: usize = 2_000;

@@ -12,10 +12,12 @@ use super::demo;
 
 mod admin;
 mod agent;
+mod exchange;
 mod operator;
 
 pub use admin::{AdminArgs, AdminCommand};
 pub use agent::{AgentArgs, AgentCommand, GatewayArgs};
+pub use exchange::{ExportArgs, ExportDialect, ExportFormat, ImportArgs, ImportDialect};
 pub use operator::{LockArgs, LocksArgs, OperatorArgs, UnlockArgs};
 
 /// Longest validity a certificate may be asked for on the command line, in days.
@@ -69,6 +71,10 @@ pub enum Command {
     Unlock(UnlockArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Locks(LocksArgs),
+    #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+    Import(ImportArgs),
+    #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+    Export(ExportArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Completions(CompletionsArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]

@@ -9,7 +9,9 @@ pub mod args;
 mod check;
 mod completions;
 mod demo;
+mod export;
 mod health;
+mod import;
 mod lock;
 mod operator;
 pub mod origin;
@@ -65,6 +67,10 @@ pub enum CommandError {
     Admin(#[from] admin::AdminError),
     /// Speaking to a running gateway.
     Operator(#[from] operator::OperatorError),
+    /// Importing objects.
+    Import(#[from] import::ImportError),
+    /// Exporting objects.
+    Export(#[from] export::ExportError),
     /// The schema files.
     Schema(#[from] schema::SchemaError),
     /// Standard output.
@@ -109,6 +115,8 @@ fn run(command: &Command, terminal: &Terminal) -> Result<Exit, CommandError> {
         Command::Lock(args) => lock::lock(args, terminal)?,
         Command::Unlock(args) => lock::unlock(args, terminal)?,
         Command::Locks(args) => lock::list(args, terminal)?,
+        Command::Import(args) => import::run(args, &SystemClock, terminal)?,
+        Command::Export(args) => export::run(args, terminal)?,
         Command::Completions(args) => completions::run(args, terminal),
         Command::Schema(args) => schema::run(args, terminal)?,
         Command::DemoAgent => demo::agent_program::play(),

@@ -15,6 +15,9 @@ use crate::tls::client::{ClientConfigError, outgoing_config};
 /// The variable that holds the token.
 const TOKEN_VARIABLE: &str = "POSTERN_ADMIN_TOKEN";
 
+/// Objects asked for at once.
+const PAGE: usize = 500;
+
 /// Why an operator's command did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
@@ -95,11 +98,53 @@ impl Operator {
 
     /// Asks for what lies under these segments of a path, and returns the `data` of the answer.
     pub(super) fn ask(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Value, OperatorError> {
+        let answer = self.runtime.block_on(self.exchange(method, self.url(path), body))?;
+        Ok(answer.get("data").cloned().unwrap_or(answer))
+    }
+
+    /// Every object of a collection of the management API, page by page.
+    pub(super) fn list(&self, collection: &str) -> Result<Vec<Value>, OperatorError> {
+        let path = ["edge", "management", "v1", collection];
+        self.pages(&path, "data", |page| [("limit", PAGE.to_string()), ("offset", (page * PAGE).to_string())])
+    }
+
+    /// Every result of a collection of Cloudflare's API, page by page.
+    pub(super) fn results(&self, path: &[&str]) -> Result<Vec<Value>, OperatorError> {
+        self.pages(path, "result", |page| [("per_page", PAGE.to_string()), ("page", (page + 1).to_string())])
+    }
+
+    fn pages(
+        &self,
+        path: &[&str],
+        member: &str,
+        query: impl Fn(usize) -> [(&'static str, String); 2],
+    ) -> Result<Vec<Value>, OperatorError> {
+        let mut all: Vec<Value> = Vec::new();
+        for page in 0..limits::OPERATOR_PAGES_MAX {
+            let mut url = self.url(path);
+            url.query_pairs_mut().extend_pairs(query(page));
+            let mut answer = self.runtime.block_on(self.exchange(Method::GET, url, None))?;
+            let found = answer.get_mut(member).map(Value::take);
+            let Some(Value::Array(found)) = found else { break };
+            let last = found.len() < PAGE;
+            // A collection without pages answers each time with all of it.
+            if all.first() == found.first() && !all.is_empty() {
+                break;
+            }
+            all.extend(found);
+            if last {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.clear().extend(path);
         }
-        self.runtime.block_on(self.exchange(method, url, body))
+        url
     }
 
     async fn exchange(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Value, OperatorError> {
@@ -119,7 +164,7 @@ impl Operator {
         }
         let answer: Value = serde_json::from_slice(&text)
             .map_err(|_| OperatorError::NotTheApi { url: url.clone(), status: status.as_u16() })?;
-        if status.is_success() { Ok(answer.get("data").cloned().unwrap_or(answer)) } else { Err(refused(&answer)) }
+        if status.is_success() { Ok(answer) } else { Err(refused(&answer)) }
     }
 }
 
@@ -139,6 +184,7 @@ fn refused(answer: &Value) -> OperatorError {
     let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let field = [text("/error/cause/field"), text("/error/cause/reason")].join(" ");
     let message = match field.trim() {
+        "" if answer.get("error").is_none() => text("/errors/0/message").to_owned(),
         "" => text("/error/message").to_owned(),
         cause => format!("{}: {cause}", text("/error/message")),
     };

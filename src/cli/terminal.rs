@@ -85,6 +85,14 @@ impl Terminal {
         });
     }
 
+    /// Writes a value as a JSON document for people to read and programs to keep.
+    pub fn json_document(&self, value: &impl Serialize) {
+        write(&self.out, |writer| {
+            serde_json::to_writer_pretty(&mut *writer, value)?;
+            writeln!(writer)
+        });
+    }
+
     /// Writes a remark to standard error.
     pub fn remark(&self, text: impl Display) {
         write(&self.err, |writer| writeln!(writer, "{text}"));

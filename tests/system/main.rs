@@ -10,6 +10,7 @@ mod client;
 mod configs;
 mod crash;
 mod enrolment;
+mod exchange;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod locks;

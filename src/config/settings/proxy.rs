@@ -6,10 +6,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::clock::Timestamp;
 use crate::config::document::{Field, Session};
 use crate::config::network::Network;
 use crate::config::values::{DurationText, NetworkText, Whole};
-use crate::policy::service::Disclosure;
+use crate::id::ServiceId;
+use crate::policy::objects::{Meta, Origin, Service};
+use crate::policy::service::{Balance, Disclosure, Match, Transport, UpstreamProtocol};
 
 /// How requests are passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +67,33 @@ pub struct ServiceDefaults {
     pub idle_timeout: Duration,
     /// How many further upstreams are tried when a connection cannot be made.
     pub retries: u8,
+}
+
+impl ServiceDefaults {
+    /// A service made over an API that says nothing of itself: no request is meant for it, and the rest is as it is here.
+    pub fn blank(&self, id: ServiceId, now: Timestamp) -> Service {
+        Service {
+            id,
+            name: "".into(),
+            matching: Match { hosts: Vec::new(), path_prefix: "/".to_owned() },
+            upstreams: Vec::new(),
+            transport: Transport {
+                tls: None,
+                protocol: UpstreamProtocol::default(),
+                balance: Balance::default(),
+                health_check: None,
+                connect_timeout: self.connect_timeout,
+                read_timeout: self.read_timeout,
+                idle_timeout: self.idle_timeout,
+                retries: self.retries,
+            },
+            configs: Vec::new(),
+            role_attributes: Vec::new(),
+            concealed: self.concealed,
+            disclosure: self.disclosure,
+            meta: Meta { created_at: now, updated_at: now, tags: serde_json::Map::new(), origin: Origin::Api },
+        }
+    }
 }
 
 impl Default for ServiceDefaults {

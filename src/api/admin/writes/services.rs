@@ -7,8 +7,7 @@ use crate::api::refusal::Refusal;
 use crate::dialect::openziti::{self, ErrorCode};
 use crate::enforce::{Object, ObjectId};
 use crate::id::ServiceId;
-use crate::policy::objects::{Meta, Origin, Service};
-use crate::policy::service::{Balance, Match, Transport, UpstreamProtocol};
+use crate::policy::objects::Service;
 
 pub(super) struct Services;
 
@@ -17,32 +16,6 @@ impl Services {
         let known = scene.objects().services.get(id).ok_or(ErrorCode::NotFound)?;
         must_not_be_from_a_file(&known.meta)?;
         Ok(known)
-    }
-}
-
-/// A service that says nothing of itself: no request is meant for it, and the rest is as the configuration has it.
-fn blank(id: String, scene: &Scene<'_>) -> Service {
-    let defaults = scene.service_defaults;
-    Service {
-        id: ServiceId::new(id),
-        name: "".into(),
-        matching: Match { hosts: Vec::new(), path_prefix: "/".to_owned() },
-        upstreams: Vec::new(),
-        transport: Transport {
-            tls: None,
-            protocol: UpstreamProtocol::default(),
-            balance: Balance::default(),
-            health_check: None,
-            connect_timeout: defaults.connect_timeout,
-            read_timeout: defaults.read_timeout,
-            idle_timeout: defaults.idle_timeout,
-            retries: defaults.retries,
-        },
-        configs: Vec::new(),
-        role_attributes: Vec::new(),
-        concealed: defaults.concealed,
-        disclosure: defaults.disclosure,
-        meta: Meta { created_at: scene.now, updated_at: scene.now, tags: serde_json::Map::new(), origin: Origin::Api },
     }
 }
 
@@ -62,7 +35,10 @@ impl Kind for Services {
     const COLLECTION: &'static str = "/services";
 
     fn create(body: &[u8], id: String, scene: &Scene<'_>) -> Result<Object, Refusal> {
-        with_configs(openziti::create_service(body, blank(id, scene))?, scene)
+        with_configs(
+            openziti::create_service(body, scene.service_defaults.blank(ServiceId::new(id), scene.now))?,
+            scene,
+        )
     }
 
     fn edit(body: &[u8], id: &str, edit: Edit, scene: &Scene<'_>) -> Result<Object, Refusal> {

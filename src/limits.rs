@@ -88,6 +88,8 @@ pub const PROVIDER_MEMBER_BYTES_MAX: usize = 1024;
 pub const ATTRIBUTES_PER_OBJECT_MAX: usize = 256;
 /// Failures kept for each identity; the oldest goes first.
 pub const FAILURES_PER_IDENTITY_MAX: usize = 50;
+/// Values shared among postures, in each part of their pool, below which it is not looked which of them are still in use.
+pub const SHARED_VALUES_UNSWEPT_MAX: usize = 256;
 /// Most verdicts cached beside one identity; past it the cache starts afresh.
 pub const VERDICTS_PER_IDENTITY_MAX: usize = 256;
 /// Deepest nesting of a posture expression.
@@ -96,6 +98,8 @@ pub const EXPRESSION_DEPTH_MAX: usize = 32;
 pub const EXPRESSION_LEAVES_MAX: usize = 1024;
 /// Most operators and tokens in one version range.
 pub const VERSION_RANGE_BYTES_MAX: usize = 1024;
+/// Room for a log line that a thread keeps for the next one.
+pub const LOG_LINE_BYTES_KEPT_MAX: usize = 4096;
 /// Services with a metric label of their own; later ones share `_other`.
 pub const METRIC_SERVICES_MAX: usize = 1000;
 /// Checks with a metric label of their own; later ones share `_other`.

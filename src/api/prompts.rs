@@ -26,7 +26,7 @@ pub(super) fn prompts(
             unlocked |= now_unlocked;
         }
     }
-    let mfa = device.known().posture.mfa_proven_by(certificate);
+    let mfa = device.known().mfa_proven_by(certificate);
     if !(woken || unlocked) || mfa.passed_at.is_none() {
         return Vec::new();
     }

@@ -73,7 +73,8 @@ impl VerdictCache {
     }
 }
 
-fn valid_until(verdict: &Verdict) -> Timestamp {
+/// Until when a verdict holds if nothing but time changes.
+pub fn valid_until(verdict: &Verdict) -> Timestamp {
     match verdict {
         Ok(permit) => permit.valid_until(),
         Err(denial) => denial.valid_until,

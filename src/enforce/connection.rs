@@ -6,8 +6,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 
 use crate::clock::Timestamp;
-use crate::decision::DenialReason;
-use crate::policy::Subject;
+use crate::decision::cache::Basis;
+use crate::decision::{DenialReason, Verdict};
+use crate::policy::{ServiceIndex, Subject};
 
 use super::device::Device;
 
@@ -18,6 +19,16 @@ use super::device::Device;
 pub trait Credential: Send + Sync + std::fmt::Debug {
     /// Whether the certificate is trusted now. Costs an epoch compare while the trust anchors and CRLs stay the same.
     fn recheck(&self, now: Timestamp) -> Result<(), DenialReason>;
+
+    /// The same with how long the answer lasts, so that it need not be asked for again until then.
+    fn trust(&self, now: Timestamp) -> Result<Trust, DenialReason> {
+        self.recheck(now).map(|()| Trust { epoch: self.trust_epoch(), from: now, until: now })
+    }
+
+    /// The number of the trust that is asked now. Costs one atomic load.
+    fn trust_epoch(&self) -> u64 {
+        0
+    }
 
     /// The names that identify it, in the configured order.
     fn names(&self) -> &[Subject];
@@ -46,6 +57,17 @@ pub enum SignatureRefused {
     UnsupportedKey,
 }
 
+/// How long a certificate is trusted: at `from <= now < until`, while the epoch stays what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trust {
+    /// The number of the trust that was asked.
+    pub epoch: u64,
+    /// The first moment.
+    pub from: Timestamp,
+    /// The first moment after.
+    pub until: Timestamp,
+}
+
 /// An identity to be made for a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enrollment {
@@ -67,6 +89,19 @@ pub struct Connection {
     server_name: Option<Arc<str>>,
     credential: Option<Arc<dyn Credential>>,
     resolved: ArcSwapOption<Resolved>,
+    settled: ArcSwapOption<Settled>,
+}
+
+/// A verdict with everything it rests on, beside the connection it was given on.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) basis: Basis,
+    pub(super) service: ServiceIndex,
+    pub(super) trust: Trust,
+    /// The first moment at which time alone may change trust or verdict.
+    pub(super) until: Timestamp,
+    pub(super) device: Arc<Device>,
+    pub(super) verdict: Verdict,
 }
 
 /// Whose connection it is, as one snapshot has it.
@@ -74,6 +109,16 @@ pub struct Connection {
 pub(super) struct Resolved {
     pub(super) generation: u64,
     pub(super) device: Result<Arc<Device>, DenialReason>,
+}
+
+impl Settled {
+    fn stands(&self, generation: u64, trust_epoch: u64, now: Timestamp) -> bool {
+        self.basis.generation == generation
+            && self.trust.from <= now
+            && now < self.until
+            && self.trust.epoch == trust_epoch
+            && self.basis.revision == self.device.revision()
+    }
 }
 
 impl Connection {
@@ -90,6 +135,7 @@ impl Connection {
             server_name: server_name.map(|name| name.to_ascii_lowercase().into()),
             credential,
             resolved: ArcSwapOption::empty(),
+            settled: ArcSwapOption::empty(),
         }
     }
 
@@ -120,6 +166,30 @@ impl Connection {
 
     pub(super) fn resolved(&self) -> arc_swap::Guard<Option<Arc<Resolved>>> {
         self.resolved.load()
+    }
+
+    /// The verdict that was settled for `service` of the snapshot of `generation`, if nothing it rests on has changed.
+    ///
+    /// Takes no lock: two atomic loads tell whether posture and trust are what they were.
+    pub(super) fn settled(&self, generation: u64, service: ServiceIndex, now: Timestamp) -> Option<Verdict> {
+        let settled = self.settled.load();
+        let settled = settled.as_ref()?;
+        let asked = settled.service == service && settled.stands(generation, self.trust_epoch(), now);
+        asked.then(|| settled.verdict.clone())
+    }
+
+    /// Keeps a verdict with the connection, unless one stands there already: a connection that is used for several services
+    /// keeps the first one's, and finds the others with the device.
+    pub(super) fn settle(&self, settled: Settled, now: Timestamp) {
+        let known = self.settled.load();
+        let stands = |known: &Arc<Settled>| known.stands(settled.basis.generation, self.trust_epoch(), now);
+        if settled.until > now && !known.as_ref().is_some_and(stands) {
+            self.settled.store(Some(Arc::new(settled)));
+        }
+    }
+
+    fn trust_epoch(&self) -> u64 {
+        self.credential.as_ref().map_or(0, |credential| credential.trust_epoch())
     }
 
     pub(super) fn resolve(&self, resolved: Resolved) {

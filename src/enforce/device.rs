@@ -1,6 +1,7 @@
 //! One identity's device: its posture, its cached verdicts and its recent failures.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,14 +14,20 @@ use crate::decision::{Asker, Failure, Lock};
 use crate::id::IdentityId;
 use crate::limits;
 use crate::posture::Posture;
+use crate::posture::facts::Mfa;
+
+use super::kept::Kept;
 
 /// The live state beside one identity.
 #[derive(Debug)]
 pub struct Device {
     identity: IdentityId,
     known: ArcSwap<Known>,
+    /// The number of what is known, once it is in force; read on its own where nothing else of it is needed.
+    revision: AtomicU64,
     pub(super) verdicts: VerdictCache,
-    failures: Mutex<Ring>,
+    /// Most devices have none.
+    failures: Mutex<Option<Box<Ring>>>,
     nonces: Nonces,
     seen: Mutex<Seen>,
     /// Held while a report is taken in, so that reports of one device follow each other.
@@ -32,8 +39,7 @@ pub struct Device {
 pub struct Known {
     /// The number.
     pub revision: u64,
-    /// What is known.
-    pub posture: Posture,
+    kept: Kept,
     /// The lock that was put on last, whether or not it still holds.
     pub lock: Option<Arc<Lock>>,
 }
@@ -52,9 +58,19 @@ struct Ring {
 }
 
 impl Known {
-    /// The asking side of a decision about `identity`.
-    pub fn asker<'a>(&'a self, identity: &'a IdentityId) -> Asker<'a> {
-        Asker { identity, posture: &self.posture, lock: self.lock.as_ref() }
+    /// What is known, put together from what is kept.
+    pub fn posture(&self) -> Posture {
+        self.kept.posture()
+    }
+
+    /// [`Posture::mfa_proven_by`], without putting a posture together.
+    pub fn mfa_proven_by(&self, certificate: &str) -> Mfa {
+        self.kept.mfa_proven_by(certificate)
+    }
+
+    /// The asking side of a decision about `identity`, of whom `posture` was known.
+    pub fn asker<'a>(&'a self, identity: &'a IdentityId, posture: &'a Posture) -> Asker<'a> {
+        Asker { identity, posture, lock: self.lock.as_ref() }
     }
 }
 
@@ -63,7 +79,8 @@ impl Device {
     pub fn new(identity: IdentityId, posture: Posture) -> Self {
         Device {
             identity,
-            known: ArcSwap::from_pointee(Known { revision: 0, posture, lock: None }),
+            known: ArcSwap::from_pointee(Known { revision: 0, kept: posture.into(), lock: None }),
+            revision: AtomicU64::new(0),
             verdicts: VerdictCache::default(),
             failures: Mutex::default(),
             nonces: Nonces::default(),
@@ -89,11 +106,8 @@ impl Device {
 
     /// Replaces what is known; cached verdicts on the old posture no longer count.
     pub(super) fn learn(&self, posture: Posture) {
-        self.known.rcu(|known| Known {
-            revision: known.revision.wrapping_add(1),
-            posture: posture.clone(),
-            lock: known.lock.clone(),
-        });
+        let kept = Kept::from(posture);
+        self.know(|known| Known { revision: 0, kept: kept.clone(), lock: known.lock.clone() });
     }
 
     /// The lock that shuts the identity out at `now`.
@@ -103,11 +117,18 @@ impl Device {
 
     /// Puts a lock on, or takes it away; cached verdicts no longer count.
     pub(super) fn lock(&self, lock: Option<Arc<Lock>>) {
-        self.known.rcu(|known| Known {
-            revision: known.revision.wrapping_add(1),
-            posture: known.posture.clone(),
-            lock: lock.clone(),
-        });
+        self.know(|known| Known { revision: 0, kept: known.kept.clone(), lock: lock.clone() });
+    }
+
+    /// Replaces what is known under the next number.
+    fn know(&self, next: impl Fn(&Known) -> Known) {
+        self.known.rcu(|known| Known { revision: known.revision.saturating_add(1), ..next(known) });
+        self.revision.fetch_max(self.known.load().revision, Ordering::Release);
+    }
+
+    /// The number of what is known now.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
     }
 
     /// When what the device may reach last changed, as far as anybody looked; `digest` stands for what it may reach `now`. A change
@@ -124,6 +145,7 @@ impl Device {
     /// Adds a failure to the ring and returns the slot it takes on disk.
     pub(super) fn record(&self, failure: Arc<Failure>) -> u64 {
         let mut ring = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = ring.get_or_insert_default();
         if ring.newest_last.len() >= limits::FAILURES_PER_IDENTITY_MAX {
             ring.newest_last.pop_front();
         }
@@ -145,6 +167,7 @@ impl Device {
         let next = stored.last().map_or(0, |(slot, _)| slot.wrapping_add(1));
         let surplus = stored.len().saturating_sub(limits::FAILURES_PER_IDENTITY_MAX);
         let mut ring = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = ring.get_or_insert_default();
         ring.newest_last = stored.into_iter().skip(surplus).map(|(_, failure)| Arc::new(failure)).collect();
         ring.recorded = next;
     }
@@ -152,6 +175,6 @@ impl Device {
     /// The last failures, oldest first.
     pub fn failures(&self) -> Vec<Arc<Failure>> {
         let ring = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.newest_last.iter().cloned().collect()
+        ring.iter().flat_map(|ring| &ring.newest_last).cloned().collect()
     }
 }

@@ -7,7 +7,7 @@ use dashmap::DashMap;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::{SharedClock, Stopwatch, Timestamp};
-use crate::decision::cache::Basis;
+use crate::decision::cache::{self, Basis};
 use crate::decision::engine::Decision;
 use crate::decision::{Asker, Denial, DenialReason, Failure, Verdict, engine};
 use crate::id::IdentityId;
@@ -21,7 +21,7 @@ use crate::store::{Store, StoreError, Table};
 use crate::telemetry::Metrics;
 
 use super::audit::{Author, Trail};
-use super::connection::{Connection, Enrollment, Resolved};
+use super::connection::{Connection, Enrollment, Resolved, Settled};
 use super::connections::ConnectionStates;
 use super::device::Device;
 use super::failures;
@@ -177,12 +177,7 @@ impl Enforcer {
     /// Whose connection this is, trust included. Asked at admission and again with each request.
     pub fn identify(&self, published: &Published, connection: &Connection) -> Result<Arc<Device>, DenialReason> {
         trusted(connection, self.clock.now())?;
-        if let Some(resolved) = connection.resolved().as_ref()
-            && resolved.generation == published.snapshot().generation()
-        {
-            return resolved.device.clone();
-        }
-        self.resolve(published, connection)
+        self.whose(published, connection)
     }
 
     /// Whether the connection may come in at all: somebody known and trusted who can reach at least one service.
@@ -212,7 +207,17 @@ impl Enforcer {
     /// The certificate's trust, the identity it belongs to and the posture are looked at every time; a verdict is taken from
     /// the cache while all three and the time allow it. A hit takes no lock and allocates nothing.
     pub fn decide(&self, published: &Published, connection: &Connection, service: ServiceIndex) -> Verdict {
-        let now = self.clock.now();
+        self.decide_at(published, connection, service, self.clock.now())
+    }
+
+    /// [`Enforcer::decide`] for who knows already what time it is.
+    pub fn decide_at(
+        &self,
+        published: &Published,
+        connection: &Connection,
+        service: ServiceIndex,
+        now: Timestamp,
+    ) -> Verdict {
         let verdict = match self.judge(published, connection, service, now) {
             Ok(verdict) => verdict,
             Err(reason) => Err(unasked(published, reason, service)),
@@ -233,13 +238,24 @@ impl Enforcer {
         service: ServiceIndex,
         now: Timestamp,
     ) -> Result<Verdict, DenialReason> {
-        trusted(connection, now)?;
+        if let Some(verdict) = connection.settled(published.snapshot().generation(), service, now) {
+            self.metrics.verdict_cache_hits.inc();
+            return Ok(verdict);
+        }
+        let trust = connection.credential().ok_or(DenialReason::NoIdentity)?.trust(now)?;
+        let device = self.whose(published, connection)?;
         let certificate = connection.fingerprint();
-        let verdict = |device: &Device| self.verdict(published.snapshot(), device, certificate, service, now);
-        let resolved = connection.resolved();
-        match resolved.as_ref().filter(|resolved| resolved.generation == published.snapshot().generation()) {
-            Some(resolved) => resolved.device.as_deref().map(verdict).map_err(|reason| *reason),
-            None => self.resolve(published, connection).map(|device| verdict(&device)),
+        let (basis, verdict) = self.verdict_and_basis(published.snapshot(), &device, certificate, service, now);
+        let until = trust.until.min(cache::valid_until(&verdict));
+        connection.settle(Settled { basis, service, trust, until, device, verdict: verdict.clone() }, now);
+        Ok(verdict)
+    }
+
+    /// Whose connection it is, trust not asked.
+    fn whose(&self, published: &Published, connection: &Connection) -> Result<Arc<Device>, DenialReason> {
+        match connection.resolved().as_ref() {
+            Some(resolved) if resolved.generation == published.snapshot().generation() => resolved.device.clone(),
+            _ => self.resolve(published, connection),
         }
     }
 
@@ -253,32 +269,46 @@ impl Enforcer {
         service: ServiceIndex,
         now: Timestamp,
     ) -> Verdict {
+        self.verdict_and_basis(snapshot, device, certificate, service, now).1
+    }
+
+    fn verdict_and_basis(
+        &self,
+        snapshot: &Snapshot,
+        device: &Device,
+        certificate: &str,
+        service: ServiceIndex,
+        now: Timestamp,
+    ) -> (Basis, Verdict) {
         let known = device.known();
-        let mfa = known.posture.mfa_proven_by(certificate);
+        let mfa = known.mfa_proven_by(certificate);
         let basis = Basis { generation: snapshot.generation(), revision: known.revision, mfa };
         if let Some(verdict) = device.verdicts.find(basis, service, now) {
             self.metrics.verdict_cache_hits.inc();
-            return verdict;
+            return (basis, verdict);
         }
         self.metrics.verdict_cache_misses.inc();
-        if let Some(newest) = known.posture.newest_fact() {
+        let posture = known.posture();
+        if let Some(newest) = posture.newest_fact() {
             self.metrics.posture_age_seconds.observe(now.since(newest).as_secs_f64());
         }
         let took = Stopwatch::start();
-        let posture = known.posture.as_proven_by(certificate);
-        let asker = Asker { posture: &posture, ..known.asker(device.identity()) };
-        let decision = engine::decide(snapshot, &asker, service, now);
+        let posture = posture.as_proven_by(certificate);
+        let decision = engine::decide(snapshot, &known.asker(device.identity(), &posture), service, now);
         self.metrics.decision_seconds.observe(took.seconds());
         let verdict: Verdict = decision.map(Arc::new).map_err(Arc::new);
         device.verdicts.store(basis, service, verdict.clone());
-        verdict
+        (basis, verdict)
     }
 
     /// What the answer would be if this identity asked now. Nothing is cached, counted or recorded.
     pub fn explain(&self, snapshot: &Snapshot, identity: &IdentityId, service: ServiceIndex) -> Decision {
         let now = self.clock.now();
         match self.device(identity) {
-            Some(device) => engine::decide(snapshot, &device.known().asker(identity), service, now),
+            Some(device) => {
+                let known = device.known();
+                engine::decide(snapshot, &known.asker(identity, &known.posture()), service, now)
+            }
             None => engine::decide(snapshot, &Asker::new(identity, &Posture::default()), service, now),
         }
     }
@@ -292,9 +322,9 @@ impl Enforcer {
         service: ServiceIndex,
     ) -> Decision {
         let known = device.known();
-        let posture = known.posture.as_proven_by(certificate);
-        let asker = Asker { posture: &posture, ..known.asker(device.identity()) };
-        engine::decide(snapshot, &asker, service, self.clock.now())
+        let posture = known.posture();
+        let posture = posture.as_proven_by(certificate);
+        engine::decide(snapshot, &known.asker(device.identity(), &posture), service, self.clock.now())
     }
 
     /// Whether no operator has locked the device's identity out.
@@ -351,7 +381,7 @@ impl Enforcer {
     /// that comes into force only after a restart.
     pub async fn report(&self, device: &Device, report: &Report) -> Result<(), ReportRefused> {
         let _in_turn = device.intake.lock().await;
-        let posture = device.known().posture.apply(report)?;
+        let posture = device.known().posture().apply(report)?;
         self.store.put(Table::Postures, device.identity().as_str(), &posture).await?;
         device.learn(posture);
         Ok(())
@@ -431,13 +461,11 @@ impl Enforcer {
     /// Records that cannot be read are skipped and logged: an unknown posture passes nothing.
     pub fn restore(&self) -> Result<Restored, StoreError> {
         let mut restored = Restored::default();
-        let postures = self.store.load_all::<Posture>(Table::Postures)?;
-        let mut skipped = postures.skipped;
-        for (identity, posture) in postures.records {
+        let mut skipped = self.store.load_each(Table::Postures, |identity, posture: Posture| {
             let identity = IdentityId::from(identity.as_str());
             self.devices.insert(identity.clone(), Arc::new(Device::new(identity, posture)));
-            restored.postures += 1;
-        }
+        })?;
+        restored.postures = self.devices.len();
         let stored = self.store.load_all::<Failure>(Table::Failures)?;
         skipped.extend(stored.skipped);
         for (identity, ring) in failures::rings(stored.records) {

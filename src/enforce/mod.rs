@@ -10,6 +10,7 @@ pub mod connections;
 pub mod device;
 pub mod enforcer;
 mod failures;
+mod kept;
 pub mod locks;
 pub mod nonces;
 pub mod objects;
@@ -20,7 +21,7 @@ mod waiting;
 
 pub use audit::{AuditEntry, Author};
 pub use busy::busy;
-pub use connection::{Connection, Credential, Enrollment, SignatureRefused};
+pub use connection::{Connection, Credential, Enrollment, SignatureRefused, Trust};
 pub use connections::ConnectionStates;
 pub use device::Device;
 pub use enforcer::{Enforcer, ReportRefused, Restored};

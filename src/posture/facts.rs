@@ -159,7 +159,7 @@ impl Source {
 }
 
 /// The operating system as the device names it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Os {
     /// The system's name as reported, any letter case (`Windows`, `macOS`, `linux`).
     pub name: String,
@@ -178,7 +178,7 @@ pub struct Os {
 }
 
 /// A Linux distribution, as `/etc/os-release` names it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Distribution {
     /// `ID`, such as `ubuntu`.
     pub name: String,
@@ -188,7 +188,7 @@ pub struct Distribution {
 }
 
 /// One process as the device saw it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Process {
     /// The executable's path, exactly as reported; empty when the report named none.
@@ -241,7 +241,7 @@ pub struct MfaPass {
 }
 
 /// The software that speaks for the device.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Sdk {
     /// The application's id.

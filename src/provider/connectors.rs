@@ -132,7 +132,7 @@ impl Connectors {
         let identities = published.snapshot().objects().identities.values().filter(|identity| !identity.disabled);
         let known = identities.filter_map(|identity| {
             let device = self.enforcer.device(&identity.id)?;
-            Some(described(identity, &device.known().posture))
+            Some(described(identity, &device.known().posture()))
         });
         known.collect()
     }

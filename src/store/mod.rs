@@ -21,7 +21,7 @@ mod seal;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -141,22 +141,70 @@ impl Store {
         self.load_prefixed(table, "")
     }
 
+    /// Hands every record of `table` to `take`, in no order and from several threads; the records that do not read come back.
+    /// Blocks.
+    ///
+    /// For tables of a million records: nothing is collected, and reading the text of records is what takes long.
+    pub fn load_each<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        take: impl Fn(String, T) + Sync,
+    ) -> Result<Vec<RecordError>, StoreError> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let (pages, waiting) = mpsc::sync_channel(threads);
+        let waiting = Mutex::new(waiting);
+        let read = || {
+            let mut skipped = Vec::new();
+            while let Some(page) = next_page(&waiting) {
+                for (key, bytes) in page {
+                    match codec::decode(table, &key, &bytes) {
+                        Ok(record) => take(key, record),
+                        Err(error) => skipped.push(error),
+                    }
+                }
+            }
+            skipped
+        };
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..threads).map(|_| scope.spawn(read)).collect();
+            let scanned = self.scan_all(table, "", |page| {
+                // Only readers that are gone would not take it, and they go when there is nothing more to read.
+                let _ = pages.send(page);
+            });
+            drop(pages);
+            let skipped = readers.into_iter().flat_map(|reader| match reader.join() {
+                Ok(skipped) => skipped,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            let skipped = skipped.collect();
+            scanned.map(|()| skipped)
+        })
+    }
+
     /// Every record of `table` whose key starts with `prefix`, in order of keys. Blocks.
     pub fn load_prefixed<T: DeserializeOwned>(&self, table: Table, prefix: &str) -> Result<Loaded<T>, StoreError> {
         let mut loaded = Loaded { records: Vec::new(), skipped: Vec::new() };
-        let mut last: Option<String> = None;
-        loop {
-            let page = self.backend.scan(table, prefix, last.as_deref(), STORE_SCAN_RECORDS_MAX)?;
-            let complete = page.len() < STORE_SCAN_RECORDS_MAX;
-            last = page.last().map(|(key, _)| key.clone());
+        self.scan_all(table, prefix, |page| {
             for (key, bytes) in page {
                 match codec::decode(table, &key, &bytes) {
                     Ok(record) => loaded.records.push((key, record)),
                     Err(error) => loaded.skipped.push(error),
                 }
             }
+        })?;
+        Ok(loaded)
+    }
+
+    /// Page by page.
+    fn scan_all(&self, table: Table, prefix: &str, mut take: impl FnMut(Vec<StoredRecord>)) -> Result<(), StoreError> {
+        let mut last: Option<String> = None;
+        loop {
+            let page = self.backend.scan(table, prefix, last.as_deref(), STORE_SCAN_RECORDS_MAX)?;
+            let complete = page.len() < STORE_SCAN_RECORDS_MAX;
+            last = page.last().map(|(key, _)| key.clone());
+            take(page);
             if complete {
-                return Ok(loaded);
+                return Ok(());
             }
         }
     }
@@ -165,6 +213,10 @@ impl Store {
     pub async fn close(&self) -> Result<(), StoreError> {
         self.writer.close().await
     }
+}
+
+fn next_page(waiting: &Mutex<mpsc::Receiver<Vec<StoredRecord>>>) -> Option<Vec<StoredRecord>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 /// What a table held.

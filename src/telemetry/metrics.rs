@@ -1,5 +1,8 @@
 //! The gateway's Prometheus metrics.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -8,6 +11,8 @@ use prometheus::{
 use crate::decision::DenialReason;
 use crate::limits;
 
+use super::tally::Tally;
+
 /// Why metrics cannot be registered or rendered.
 pub use prometheus::Error as MetricsError;
 
@@ -15,6 +20,8 @@ pub use prometheus::Error as MetricsError;
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// By service.
+    allowed: Arc<Mutex<HashMap<String, Tally>>>,
     decisions: IntCounterVec,
     check_failures: IntCounterVec,
     upstream_requests: IntCounterVec,
@@ -34,7 +41,7 @@ pub struct Metrics {
     /// Time taken to evaluate one decision that no cached verdict answered; measuring a hit would cost more than the hit.
     pub decision_seconds: Histogram,
     /// Verdicts answered from the cache.
-    pub verdict_cache_hits: IntCounter,
+    pub verdict_cache_hits: Tally,
     /// Verdicts that had to be evaluated.
     pub verdict_cache_misses: IntCounter,
     /// Age of the newest posture fact when a decision was evaluated.
@@ -58,9 +65,11 @@ pub struct Metrics {
 }
 
 /// The decision counters of one service, resolved once.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct DecisionCounters {
-    allowed: IntCounter,
+    allowed: Tally,
+    /// By the place of their reason; each looked up when it is first needed.
+    denied: [OnceLock<IntCounter>; DenialReason::ALL.len()],
     decisions: IntCounterVec,
     service: String,
 }
@@ -71,15 +80,24 @@ impl DecisionCounters {
         self.allowed.inc();
     }
 
-    /// Counts a refusal. The label look-up is affordable off the path of what is let through.
+    /// Counts a refusal.
     pub fn deny(&self, reason: DenialReason) {
-        self.decisions.with_label_values(&[self.service.as_str(), "deny", reason.code()]).inc();
+        let look_up = || self.decisions.with_label_values(&[self.service.as_str(), "deny", reason.code()]);
+        match self.denied.get(reason as usize) {
+            Some(counter) => counter.get_or_init(look_up).inc(),
+            None => look_up().inc(),
+        }
     }
 }
 
+/// What becomes of nearly every request.
+const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
 /// The upstream metrics of one service, resolved once.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct UpstreamMetrics {
+    /// By status class; each looked up when it is first needed.
+    answered: [OnceLock<IntCounter>; STATUS_CLASSES.len()],
     requests: IntCounterVec,
     service: String,
     /// Time from the permit to the last byte of the response.
@@ -89,7 +107,12 @@ pub struct UpstreamMetrics {
 impl UpstreamMetrics {
     /// Counts one finished request: `result` is `1xx` … `5xx` or a reason code.
     pub fn count(&self, result: &str) {
-        self.requests.with_label_values(&[self.service.as_str(), result]).inc();
+        let look_up = || self.requests.with_label_values(&[self.service.as_str(), result]);
+        let class = STATUS_CLASSES.iter().position(|class| *class == result);
+        match class.and_then(|class| self.answered.get(class)) {
+            Some(counter) => counter.get_or_init(look_up).inc(),
+            None => look_up().inc(),
+        }
     }
 }
 
@@ -127,6 +150,7 @@ impl Metrics {
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
         Ok(Metrics {
+            allowed: Arc::default(),
             decisions: register.counters(
                 "postern_decisions_total",
                 "Requests decided, by service, decision (allow or deny) and reason code.",
@@ -214,8 +238,9 @@ impl Metrics {
                 "Time taken to evaluate one decision that no cached verdict answered.",
                 &[50e-9, 100e-9, 250e-9, 500e-9, 1e-6, 2.5e-6, 5e-6, 10e-6, 25e-6, 50e-6, 100e-6, 1e-3, 10e-3],
             )?,
-            verdict_cache_hits: register
-                .counter("postern_verdict_cache_hits_total", "Decisions answered by a cached verdict.")?,
+            verdict_cache_hits: Tally::new(
+                register.counter("postern_verdict_cache_hits_total", "Decisions answered by a cached verdict.")?,
+            ),
             verdict_cache_misses: register
                 .counter("postern_verdict_cache_misses_total", "Decisions that had to be evaluated.")?,
             posture_age_seconds: register.histogram(
@@ -249,11 +274,17 @@ impl Metrics {
     /// The decision counters of the service at `position` in its snapshot.
     pub fn decision_counters(&self, position: usize, service: &str) -> DecisionCounters {
         let service = if position < limits::METRIC_SERVICES_MAX { service } else { OTHER };
+        let counter = || Tally::new(self.decisions.with_label_values(&[service, "allow", ""]));
         DecisionCounters {
-            allowed: self.decisions.with_label_values(&[service, "allow", ""]),
+            allowed: self.allowed().entry(service.to_owned()).or_insert_with(counter).clone(),
+            denied: [const { OnceLock::new() }; DenialReason::ALL.len()],
             decisions: self.decisions.clone(),
             service: service.to_owned(),
         }
+    }
+
+    fn allowed(&self) -> MutexGuard<'_, HashMap<String, Tally>> {
+        self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a refusal for which no service is known.
@@ -265,6 +296,7 @@ impl Metrics {
     pub fn upstream(&self, position: usize, service: &str) -> UpstreamMetrics {
         let service = if position < limits::METRIC_SERVICES_MAX { service } else { OTHER };
         UpstreamMetrics {
+            answered: [const { OnceLock::new() }; STATUS_CLASSES.len()],
             requests: self.upstream_requests.clone(),
             service: service.to_owned(),
             seconds: self.upstream_seconds.with_label_values(&[service]),
@@ -340,6 +372,8 @@ impl Metrics {
 
     /// All metrics in Prometheus' text form.
     pub fn render(&self) -> Result<String, prometheus::Error> {
+        self.verdict_cache_hits.publish();
+        self.allowed().values().for_each(Tally::publish);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))

@@ -8,7 +8,7 @@ use super::identity::VerifiedIdentity;
 use super::trust::TrustStore;
 use crate::clock::{SharedClock, Timestamp};
 use crate::decision::DenialReason;
-use crate::enforce::{Credential, Enrollment, SignatureRefused};
+use crate::enforce::{Credential, Enrollment, SignatureRefused, Trust};
 use crate::policy::Subject;
 use crate::policy::subject::SubjectKind;
 
@@ -62,6 +62,14 @@ struct CertificateCredential {
 impl Credential for CertificateCredential {
     fn recheck(&self, now: Timestamp) -> Result<(), DenialReason> {
         self.trust.recheck(&self.identity, now).map_err(DenialReason::from)
+    }
+
+    fn trust(&self, now: Timestamp) -> Result<Trust, DenialReason> {
+        self.trust.trust(&self.identity, now).map_err(DenialReason::from)
+    }
+
+    fn trust_epoch(&self) -> u64 {
+        self.trust.epoch()
     }
 
     fn names(&self) -> &[Subject] {

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use super::material::{
 };
 use super::settings::crypto_provider;
 use crate::clock::Timestamp;
+use crate::enforce::Trust;
 use crate::limits::CLIENT_CHAIN_CERTIFICATES_MAX;
 
 /// Where trust comes from.
@@ -77,6 +79,8 @@ pub struct Reloaded {
 /// The current trust, and the way to replace it.
 pub struct TrustStore {
     current: ArcSwap<TrustBundle>,
+    /// The number of the bundle in use, read on its own where nothing else of it is needed.
+    epoch: AtomicU64,
     /// Held while files are read, so that reloads happen one after the other.
     sources: Mutex<TrustSources>,
     epochs: watch::Sender<u64>,
@@ -88,6 +92,7 @@ impl TrustStore {
         let bundle = TrustBundle::load(&sources, FIRST_EPOCH, now)?;
         Ok(Arc::new(TrustStore {
             current: ArcSwap::from_pointee(bundle),
+            epoch: AtomicU64::new(FIRST_EPOCH),
             sources: Mutex::new(sources),
             epochs: watch::Sender::new(FIRST_EPOCH),
         }))
@@ -101,6 +106,18 @@ impl TrustStore {
     /// [`TrustBundle::recheck`] by the bundle in use, without taking a share in it: the call for the request path.
     pub fn recheck(&self, identity: &VerifiedIdentity, now: Timestamp) -> Result<(), DistrustReason> {
         self.current.load().recheck(identity, now)
+    }
+
+    /// The number of the bundle in use.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The same as [`TrustStore::recheck`], and how long the answer lasts.
+    pub fn trust(&self, identity: &VerifiedIdentity, now: Timestamp) -> Result<Trust, DistrustReason> {
+        let bundle = self.current.load();
+        let standing = bundle.standing_of(identity, now)?;
+        Ok(Trust { epoch: bundle.epoch, from: standing.from, until: standing.until })
     }
 
     /// Reads the same files again. On any error the bundle in use stays. Blocks on files.
@@ -132,6 +149,7 @@ impl TrustStore {
         }
         let epoch = next.epoch;
         self.current.store(Arc::new(next));
+        self.epoch.store(epoch, Ordering::Release);
         self.epochs.send_replace(epoch);
         Ok(Reloaded { epoch, changed: true, warnings })
     }
@@ -195,9 +213,13 @@ impl TrustBundle {
     /// Like [`recheck`](Self::recheck), and until when the answer holds if this bundle stays the current one: the
     /// deadline for asking again about a session that stays open.
     pub fn trusted_until(&self, identity: &VerifiedIdentity, now: Timestamp) -> Result<Timestamp, DistrustReason> {
+        self.standing_of(identity, now).map(|standing| standing.until)
+    }
+
+    fn standing_of(&self, identity: &VerifiedIdentity, now: Timestamp) -> Result<Standing, DistrustReason> {
         let standing = **identity.standing().load();
         if standing.trust == self.digest && standing.from <= now && now < standing.until {
-            return Ok(standing.until);
+            return Ok(standing);
         }
         if self.lists_as_revoked(identity) {
             return Err(DistrustReason::CertificateRevoked);
@@ -205,7 +227,7 @@ impl TrustBundle {
         self.verify(identity.chain(), now).map_err(|error| DistrustReason::of(&error))?;
         let standing = self.standing(identity, identity.chain(), now);
         identity.standing().store(Arc::new(standing));
-        Ok(standing.until)
+        Ok(standing)
     }
 
     /// Whether a revocation list names the leaf of `identity`: one look-up, no signature arithmetic. It lets whoever

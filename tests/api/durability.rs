@@ -23,7 +23,7 @@ fn url(api: &Served) -> String {
 
 fn domain_in_force(world: &World) -> Option<String> {
     let device = world.enforcer.device(&IdentityId::from("laptop-id"))?;
-    device.known().posture.domain.as_ref().map(|fact| fact.value.clone())
+    device.known().posture().domain.as_ref().map(|fact| fact.value.clone())
 }
 
 fn domain_in_store(backend: &Arc<FaultyBackend>) -> Option<String> {

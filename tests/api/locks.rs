@@ -120,7 +120,7 @@ async fn the_lock_explains_why_and_keeps_the_device_from_reporting() {
     let refused: Value = refused.json().await.unwrap();
     assert_eq!(refused["error"]["cause"]["value"], "identity-locked");
     let known = desk.world.enforcer.device(&IdentityId::from("laptop-id")).unwrap();
-    assert_eq!(known.known().posture, Posture::default(), "nothing was taken in");
+    assert_eq!(known.known().posture(), Posture::default(), "nothing was taken in");
 
     desk.done("DELETE", "/identities/laptop/lock", None).await;
     assert_eq!(report().await.unwrap().status(), 200);

@@ -28,7 +28,7 @@ async fn post(http: &Client, api: &Served, path: &str, body: impl Into<reqwest::
 /// The domain the gateway knows of an identity.
 fn known_domain(world: &World, identity: &str) -> Option<String> {
     let device = world.enforcer.device(&IdentityId::from(identity))?;
-    device.known().posture.domain.as_ref().map(|fact| fact.value.clone())
+    device.known().posture().domain.as_ref().map(|fact| fact.value.clone())
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn one_report_and_many_are_taken_in() {
     let (status, reply) = post(&http, &api, BULK, bulk.to_string()).await;
     assert_eq!((status, reply), (StatusCode::CREATED, json!({"data": {"services": []}, "meta": {}})));
     let device = world.enforcer.device(&IdentityId::from("laptop-id")).unwrap();
-    let posture = device.known().posture.clone();
+    let posture = device.known().posture();
     assert_eq!(posture.os.unwrap().value.version, "10.0.26200");
     assert_eq!(posture.macs.unwrap().value, ["020000000001"]);
     assert_eq!(posture.domain.unwrap().value, "second.example");

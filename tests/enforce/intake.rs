@@ -25,7 +25,7 @@ async fn an_acknowledged_report_is_there_after_a_restart() {
     let enforcer = Enforcer::new(ManualClock::at(THEN), Metrics::new().unwrap(), store);
     assert_eq!(enforcer.restore().unwrap().postures, 1);
     let device = enforcer.device(&IdentityId::from("u")).unwrap();
-    assert_eq!(device.known().posture.domain.as_ref().unwrap().value, "corp.example");
+    assert_eq!(device.known().posture().domain.as_ref().unwrap().value, "corp.example");
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn a_store_that_fails_refuses_the_report_and_enforcement_goes_on() {
     disk.fill();
     let refused = house.enforcer.report(&house.device(), &house.report("home.example")).await.unwrap_err();
     assert!(matches!(refused, ReportRefused::Unavailable(_)), "{refused}");
-    assert_eq!(house.device().known().posture.domain.as_ref().unwrap().value, "corp.example");
+    assert_eq!(house.device().known().posture().domain.as_ref().unwrap().value, "corp.example");
     assert!(house.ask().is_ok(), "decisions need no store");
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn posture_data(State(admin): State<Admin>, Path(id): Path<Stri
     let session = id.as_str();
     let reply = match admin.enforcer.device(&id) {
         Some(device) => {
-            Json(openziti::detail(openziti::posture_data(&device.known().posture, session))).into_response()
+            Json(openziti::detail(openziti::posture_data(&device.known().posture(), session))).into_response()
         }
         None => Json(openziti::detail(openziti::posture_data(&Posture::default(), session))).into_response(),
     };

@@ -12,10 +12,10 @@ use crate::dialect::openziti::{
     TypeId, WantedConfigTypes, filterable,
 };
 use crate::enforce::busy;
-use crate::enforce::device::Known;
 use crate::id::IdentityId;
 use crate::policy::objects::{Identity, PostureCheck, Service, ServicePolicy};
 use crate::policy::{Objects, Snapshot};
+use crate::posture::Posture;
 
 use super::Admin;
 use crate::api::access::Operator;
@@ -45,7 +45,7 @@ pub(super) fn identities_among<'a>(
         let postures: Vec<_> = page.items.iter().map(|identity| known(admin, &identity.id)).collect();
         let mut postures = postures.iter();
         let page = page.map(|identity| {
-            let shown = shown(admin, identity, postures.next().and_then(Option::as_deref));
+            let shown = shown(admin, identity, postures.next().and_then(Option::as_ref));
             with_token(shown, admin, operator, identity)
         });
         Ok(Json(openziti::list(page, filterable::IDENTITIES)).into_response())
@@ -59,8 +59,8 @@ pub(super) async fn identity(
 ) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let identity = published.snapshot().objects().identities.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
-    let known = known(&admin, &identity.id);
-    let shown = with_token(shown(&admin, identity, known.as_deref()), &admin, &operator, identity);
+    let posture = known(&admin, &identity.id);
+    let shown = with_token(shown(&admin, identity, posture.as_ref()), &admin, &operator, identity);
     Ok(Json(openziti::detail(shown)).into_response())
 }
 
@@ -178,12 +178,11 @@ pub(super) fn has_a_word(check: &PostureCheck) -> bool {
 }
 
 /// What is known of an identity's device.
-fn known(admin: &Admin, identity: &IdentityId) -> Option<Arc<Known>> {
-    admin.enforcer.device(identity).map(|device| Arc::clone(&device.known()))
+fn known(admin: &Admin, identity: &IdentityId) -> Option<Posture> {
+    admin.enforcer.device(identity).map(|device| device.known().posture())
 }
 
-fn shown<'a>(admin: &Admin, identity: &'a Identity, known: Option<&'a Known>) -> IdentityDetail<'a> {
-    let posture = known.map(|known| &known.posture);
+fn shown<'a>(admin: &Admin, identity: &'a Identity, posture: Option<&'a Posture>) -> IdentityDetail<'a> {
     let mfa_enabled = admin.factors.is_enabled(&identity.id);
     openziti::identity(identity).with_activity(Activity { connected: false, mfa_enabled, posture })
 }

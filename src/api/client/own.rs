@@ -68,7 +68,7 @@ async fn services(State(client): State<Client>, Extension(asker): Extension<Aske
     let shown: Vec<OwnService<'_>> =
         decided.iter().filter_map(|(service, decision)| own_service(service, decision)).collect();
     let known = device.known();
-    let posture = &known.posture;
+    let posture = &known.posture();
     let data = json!({
         "identity": { "id": identity.id, "name": identity.name },
         "time": client.enforcer.clock().now(),

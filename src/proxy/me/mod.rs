@@ -123,8 +123,8 @@ impl<'a> Me<'a> {
     fn of(gate: &Gate, published: &'a Published, connection: &'a Connection, device: &'a Device) -> Self {
         let (snapshot, now) = (published.snapshot(), gate.enforcer().clock().now());
         let certificate = connection.fingerprint();
-        let known = device.known();
-        let posture = known.posture.as_proven_by(certificate);
+        let posture = device.known().posture();
+        let posture = posture.as_proven_by(certificate);
         let asker = snapshot.find_identity(device.identity());
         let name = asker.and_then(|index| snapshot.identity(index)).map_or("", |identity| &*identity.name);
         let view = View { gate, snapshot, device, certificate, posture: &posture, now };

@@ -7,6 +7,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use super::json_lines::JsonLines;
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -56,10 +58,12 @@ where
     let env_filter =
         EnvFilter::try_new(filter).map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
     let registry = tracing_subscriber::registry().with(env_filter);
-    let lines = tracing_subscriber::fmt::layer().with_ansi(coloured).with_writer(writer);
     match format {
-        Format::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
-        Format::Pretty => registry.with(lines.compact()).try_init()?,
+        Format::Json => registry.with(JsonLines::new(writer)).try_init()?,
+        Format::Pretty => {
+            let lines = tracing_subscriber::fmt::layer().with_ansi(coloured).with_writer(writer);
+            registry.with(lines.compact()).try_init()?;
+        }
     }
     Ok(())
 }

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use postern::telemetry::logs;
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
 
 use super::support::Origin;
 use super::wiki;
@@ -35,8 +35,7 @@ impl<'a> MakeWriter<'a> for Lines {
 impl Lines {
     fn collect() -> Self {
         let lines = Lines::default();
-        let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(lines.clone());
-        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).unwrap();
+        logs::init_into(logs::Format::Json, "info", lines.clone()).unwrap();
         lines
     }
 

@@ -1,5 +1,5 @@
-//! A decision answered from the verdict cache allocates nothing: asked with a counting allocator, which is why this test has
-//! a binary of its own.
+//! A decision answered from the verdict cache allocates nothing, and neither does looking at a sound request: asked with a
+//! counting allocator, which is why these tests have a binary of their own.
 
 #![cfg(test)]
 #![expect(dead_code, reason = "shared with tests that use more of it")]
@@ -11,6 +11,7 @@ mod policy;
 
 use std::sync::Arc;
 
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use postern::clock::{Clock, SystemClock};
 use postern::enforce::{Connection, Enforcer};
 use postern::policy::subject::SubjectKind;
@@ -18,6 +19,7 @@ use postern::posture::check::domain::{DomainMatching, DomainRule};
 use postern::posture::check::{Check, Predicate};
 use postern::posture::facts::Source;
 use postern::posture::report::{Observation, Report, Seen};
+use postern::proxy::hygiene;
 use postern::store::Store;
 use postern::telemetry::Metrics;
 use postern::tls::{CredentialFactory, ReloadableVerifier, SilentObserver, TrustStore, load_certificates};
@@ -73,9 +75,29 @@ async fn a_cached_verdict_allocates_nothing() {
             enforcer.decide(&published, &connection, service).is_ok()
         };
         assert_eq!(ask(), open, "the first time it is evaluated");
+        assert_eq!(ask(), open, "the first hit of a thread makes the cells it counts in");
         let hits = enforcer.metrics().verdict_cache_hits.get();
         let allocated = allocation_counter::measure(|| assert!((0..HITS).all(|_| ask() == open)));
         assert_eq!(enforcer.metrics().verdict_cache_hits.get() - hits, HITS);
         assert_eq!(allocated.count_total, 0, "allowed: {open}");
     }
+}
+
+#[test]
+fn looking_at_a_sound_request_allocates_nothing() {
+    let head =
+        b"GET /api/items/42?fields=name HTTP/1.1\r\nhost: app.example.test\r\naccept: */*\r\ncookie: a=b\r\n\r\n";
+    let fields = [("host", "app.example.test"), ("accept", "*/*"), ("cookie", "a=b")];
+    let fields = fields.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    let headers = HeaderMap::from_iter(fields);
+    let uri = "/api/items/42?fields=name".parse().unwrap();
+    let look = || {
+        hygiene::inspect_head(head).unwrap();
+        hygiene::inspect_fields(&headers, Version::HTTP_11).unwrap();
+        let target = hygiene::target(&uri, &headers).unwrap();
+        assert_eq!(hygiene::decoded_path(target.path).unwrap(), target.path);
+    };
+    // Once before: what finds bytes looks at the processor when it is first used.
+    look();
+    assert_eq!(allocation_counter::measure(look).count_total, 0);
 }

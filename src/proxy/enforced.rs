@@ -6,7 +6,9 @@
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::future::Future;
 use std::os::fd::RawFd;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,9 +72,73 @@ impl<P> Enforced<P> {
     }
 }
 
+/// A future as the methods of [`ProxyHttp`] return it.
+type Hook<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Writes hooks that run for every request. Each returns the wrapped proxy's own future, where an `async fn` would put it into one
+/// more box; what the gate has to say `before` may end the request.
+macro_rules! hooks {
+    ($(
+        $name:ident<$($lifetime:lifetime),+>($($argument:ident: $type:ty),+) -> $output:ty $(, before $before:ident($seen:ident))?;
+    )+) => {$(
+        fn $name<'life0, $($lifetime,)+ 'context, 'async_trait>(
+            &'life0 self,
+            $($argument: $type,)+
+            ctx: &'context mut Self::CTX,
+        ) -> Hook<'async_trait, $output>
+        where
+            'life0: 'async_trait,
+            $($lifetime: 'async_trait,)+
+            'context: 'async_trait,
+            Self: 'async_trait,
+        {
+            $(if let Err(refused) = self.$before($seen, ctx) {
+                return Box::pin(std::future::ready(Err(refused)));
+            })?
+            self.inner.$name($($argument,)+ &mut ctx.inner)
+        }
+    )+};
+}
+
 /// What Pingora is told when the gate answers a request itself; the answer is written by `fail_to_proxy`.
 fn refused() -> Box<Error> {
     Error::new_down(ErrorType::Custom("RefusedByGate"))
+}
+
+/// What the gate does before hooks of the wrapped proxy.
+impl<P> Enforced<P>
+where
+    P: GatedProxy + Send + Sync,
+    P::CTX: Send + Sync,
+{
+    fn judge(&self, session: &mut Session, ctx: &mut RequestContext<P::CTX>) -> Result<()> {
+        let RequestContext { judged, inner } = ctx;
+        if !judged.judge(&self.gate, session) {
+            return Err(refused());
+        }
+        judged.stand();
+        if let Some(admitted) = judged.admitted() {
+            self.inner.permitted(&admitted, inner);
+        }
+        if let Some(previous) = judged.take_previous() {
+            self.inner.on_connection_reuse(session, inner, previous);
+        }
+        Ok(())
+    }
+
+    fn insist_on_permit(&self, _session: &Session, ctx: &mut RequestContext<P::CTX>) -> Result<()> {
+        // INVARIANT: without a permit there is no upstream, whatever the wrapped proxy thinks.
+        if ctx.judged.permit().is_none() {
+            ctx.judged.outcome = Outcome::Refused(Refusal::Internal);
+            return Err(refused());
+        }
+        Ok(())
+    }
+
+    fn note_upstream(&self, peer: &HttpPeer, ctx: &mut RequestContext<P::CTX>) -> Result<()> {
+        ctx.judged.upstream = Some(peer._address.clone());
+        Ok(())
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -91,28 +157,16 @@ where
     // The gate's own work: decide before anything else runs, open an upstream for a permit only, speak for whom was let
     // through, answer who was not, and tell of both.
 
-    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<()> {
-        let RequestContext { judged, inner } = ctx;
-        if !judged.judge(&self.gate, session) {
-            return Err(refused());
-        }
-        judged.stand();
-        if let Some(admitted) = judged.admitted() {
-            self.inner.permitted(&admitted, inner);
-        }
-        if let Some(previous) = judged.take_previous() {
-            self.inner.on_connection_reuse(session, inner, previous);
-        }
-        self.inner.early_request_filter(session, inner).await
-    }
-
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
-        // INVARIANT: without a permit there is no upstream, whatever the wrapped proxy thinks.
-        if ctx.judged.permit().is_none() {
-            ctx.judged.outcome = Outcome::Refused(Refusal::Internal);
-            return Err(refused());
-        }
-        self.inner.upstream_peer(session, &mut ctx.inner).await
+    hooks! {
+        early_request_filter<'life1>(session: &'life1 mut Session) -> Result<()>, before judge(session);
+        upstream_peer<'life1>(session: &'life1 mut Session) -> Result<Box<HttpPeer>>, before insist_on_permit(session);
+        connected_to_upstream<'life1, 'life2, 'life3>(
+            session: &'life1 mut Session,
+            reused: bool,
+            peer: &'life2 HttpPeer,
+            fd: RawFd,
+            digest: Option<&'life3 Digest>
+        ) -> Result<()>, before note_upstream(peer);
     }
 
     async fn upstream_request_filter(
@@ -154,19 +208,6 @@ where
         ctx.judged.report(&self.gate, session, e);
     }
 
-    async fn connected_to_upstream(
-        &self,
-        session: &mut Session,
-        reused: bool,
-        peer: &HttpPeer,
-        fd: RawFd,
-        digest: Option<&Digest>,
-        ctx: &mut Self::CTX,
-    ) -> Result<()> {
-        ctx.judged.upstream = Some(peer._address.clone());
-        self.inner.connected_to_upstream(session, reused, peer, fd, digest, &mut ctx.inner).await
-    }
-
     fn persist_connection_context(&self, session: &Session, ctx: &Self::CTX) -> Option<Box<dyn Any + Send + Sync>> {
         ctx.judged.permit()?;
         self.inner.persist_connection_context(session, &ctx.inner)
@@ -184,6 +225,25 @@ where
 
     // From here on every hook is the wrapped proxy's alone.
 
+    hooks! {
+        request_filter<'life1>(session: &'life1 mut Session) -> Result<bool>;
+        request_body_filter<'life1, 'life2>(
+            session: &'life1 mut Session,
+            body: &'life2 mut Option<Bytes>,
+            end_of_stream: bool
+        ) -> Result<()>;
+        proxy_upstream_filter<'life1>(session: &'life1 mut Session) -> Result<bool>;
+        upstream_response_filter<'life1, 'life2>(
+            session: &'life1 mut Session,
+            upstream_response: &'life2 mut ResponseHeader
+        ) -> Result<()>;
+        adjust_upstream_modules<'life1, 'life2>(
+            session: &'life1 mut Session,
+            upstream_response: &'life2 ResponseHeader,
+            end_of_stream: bool
+        ) -> Result<()>;
+    }
+
     fn init_downstream_modules(&self, modules: &mut HttpModules) {
         self.inner.init_downstream_modules(modules);
     }
@@ -192,22 +252,8 @@ where
         self.inner.init_upstream_modules(modules);
     }
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<bool> {
-        self.inner.request_filter(session, &mut ctx.inner).await
-    }
-
     fn allow_spawning_subrequest(&self, session: &Session, ctx: &Self::CTX) -> bool {
         self.inner.allow_spawning_subrequest(session, &ctx.inner)
-    }
-
-    async fn request_body_filter(
-        &self,
-        session: &mut Session,
-        body: &mut Option<Bytes>,
-        end_of_stream: bool,
-        ctx: &mut Self::CTX,
-    ) -> Result<()> {
-        self.inner.request_body_filter(session, body, end_of_stream, &mut ctx.inner).await
     }
 
     fn request_cache_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<()> {
@@ -233,10 +279,6 @@ where
         self.inner.cache_hit_filter(session, meta, hit_handler, is_fresh, &mut ctx.inner).await
     }
 
-    async fn proxy_upstream_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<bool> {
-        self.inner.proxy_upstream_filter(session, &mut ctx.inner).await
-    }
-
     fn response_cache_filter(
         &self,
         session: &Session,
@@ -256,25 +298,6 @@ where
 
     fn range_header_filter(&self, session: &mut Session, resp: &mut ResponseHeader, ctx: &mut Self::CTX) -> RangeType {
         self.inner.range_header_filter(session, resp, &mut ctx.inner)
-    }
-
-    async fn adjust_upstream_modules(
-        &self,
-        session: &mut Session,
-        upstream_response: &ResponseHeader,
-        end_of_stream: bool,
-        ctx: &mut Self::CTX,
-    ) -> Result<()> {
-        self.inner.adjust_upstream_modules(session, upstream_response, end_of_stream, &mut ctx.inner).await
-    }
-
-    async fn upstream_response_filter(
-        &self,
-        session: &mut Session,
-        upstream_response: &mut ResponseHeader,
-        ctx: &mut Self::CTX,
-    ) -> Result<()> {
-        self.inner.upstream_response_filter(session, upstream_response, &mut ctx.inner).await
     }
 
     async fn custom_forwarding(

@@ -5,25 +5,37 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 
 use http::header::{CONNECTION, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use pingora::http::RequestHeader;
 
+use crate::id::IdentityId;
 use crate::tls::VerifiedIdentity;
 
+/// The fields' names as texts: a field that is put in under a static text needs no copy of it.
+pub(super) mod names {
+    pub(crate) const FORWARDED_CLIENT_CERT: &str = "x-forwarded-client-cert";
+    pub(crate) const FORWARDED_FOR: &str = "x-forwarded-for";
+    pub(crate) const FORWARDED_HOST: &str = "x-forwarded-host";
+    pub(crate) const FORWARDED_PROTO: &str = "x-forwarded-proto";
+    pub(crate) const POSTERN_IDENTITY: &str = "x-postern-identity";
+    pub(crate) const REQUEST_ID: &str = "x-request-id";
+}
+
 /// The client's certificate, in Envoy's format.
-pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static(names::FORWARDED_CLIENT_CERT);
 /// The client's address.
-pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static(names::FORWARDED_FOR);
 /// The host the client asked for.
-pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static(names::FORWARDED_HOST);
 /// The scheme the client used: always `https`.
-pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static(names::FORWARDED_PROTO);
 /// The id of the identity that was let through.
-pub const X_POSTERN_IDENTITY: HeaderName = HeaderName::from_static("x-postern-identity");
+pub const X_POSTERN_IDENTITY: HeaderName = HeaderName::from_static(names::POSTERN_IDENTITY);
 /// The id of the request, in requests to upstreams and in every response.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static(names::REQUEST_ID);
 
 /// Fields by which servers are told who asks, from where, or for what; a client's own are never passed on.
 ///
@@ -80,6 +92,14 @@ pub(super) fn strip_claims(request: &mut RequestHeader) {
 }
 
 fn names_identity(name: &HeaderName) -> bool {
+    // Few fields begin like one of those, and telling so takes one look at each.
+    let begins_like = |field: &str| match (name.as_str().as_bytes(), field.as_bytes()) {
+        ([a, b, ..], [first, second, ..]) => a == first && (b == second || *b == b'_'),
+        _ => false,
+    };
+    if !IDENTITY_FIELDS.iter().any(|field| begins_like(field)) {
+        return false;
+    }
     let underscored = name.as_str().contains('_').then(|| name.as_str().replace('_', "-"));
     let name = underscored.as_deref().unwrap_or(name.as_str());
     IDENTITY_FIELDS.iter().any(|field| match field.strip_suffix('-') {
@@ -106,7 +126,7 @@ fn strip_nominated(request: &mut RequestHeader) {
     if let Ok(kept) = HeaderValue::from_str(&kept)
         && !kept.is_empty()
     {
-        set(request, CONNECTION, kept);
+        set(request, "Connection", kept);
     }
 }
 
@@ -234,6 +254,8 @@ pub(super) fn percent_encode(text: &str) -> String {
 pub(super) struct ConnectionClaims {
     certificate: Option<HeaderValue>,
     address: Option<HeaderValue>,
+    /// Whose connection it was found to be first, which hardly ever changes, and how upstreams are told.
+    identity: OnceLock<(IdentityId, Option<HeaderValue>)>,
 }
 
 impl ConnectionClaims {
@@ -246,7 +268,13 @@ impl ConnectionClaims {
         ConnectionClaims {
             certificate: certificate.and_then(|value| HeaderValue::try_from(value).ok()),
             address: peer.and_then(|peer| HeaderValue::try_from(peer.ip().to_canonical().to_string()).ok()),
+            identity: OnceLock::new(),
         }
+    }
+
+    fn identity(&self, identity: &IdentityId) -> Option<HeaderValue> {
+        let (known, value) = self.identity.get_or_init(|| (identity.clone(), identity_value(identity.as_str())));
+        if known == identity { value.clone() } else { identity_value(identity.as_str()) }
     }
 }
 
@@ -257,10 +285,10 @@ pub(super) fn forwarded_for(headers: &HeaderMap) -> Option<String> {
 }
 
 /// What an upstream is told about one request.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Claims<'a> {
     pub(super) connection: &'a ConnectionClaims,
-    pub(super) identity: &'a str,
+    pub(super) identity: &'a IdentityId,
     /// Addresses seen by trusted proxies before us.
     pub(super) forwarded_for: Option<&'a str>,
     pub(super) authority: Option<&'a HeaderValue>,
@@ -270,12 +298,14 @@ pub(super) struct Claims<'a> {
 impl Claims<'_> {
     /// Puts our fields in, in place of whatever is there under their names.
     pub(super) fn add_to(&self, request: &mut RequestHeader) {
-        put(request, X_FORWARDED_CLIENT_CERT, self.connection.certificate.as_ref());
-        put(request, X_FORWARDED_FOR, self.addresses().as_ref());
-        put(request, X_FORWARDED_HOST, self.authority);
-        put(request, X_FORWARDED_PROTO, Some(&HeaderValue::from_static("https")));
-        put(request, X_REQUEST_ID, Some(self.request_id));
-        put(request, X_POSTERN_IDENTITY, identity_value(self.identity).as_ref());
+        put(request, names::FORWARDED_CLIENT_CERT, self.connection.certificate.clone());
+        put(request, names::FORWARDED_FOR, self.addresses());
+        put(request, names::FORWARDED_HOST, self.authority.cloned());
+        put(request, names::FORWARDED_PROTO, Some(HeaderValue::from_static("https")));
+        if request.headers.get_all(X_REQUEST_ID).iter().ne([self.request_id]) {
+            put(request, names::REQUEST_ID, Some(self.request_id.clone()));
+        }
+        put(request, names::POSTERN_IDENTITY, self.connection.identity(self.identity));
     }
 }
 
@@ -300,14 +330,14 @@ fn identity_value(identity: &str) -> Option<HeaderValue> {
 }
 
 /// Sets a field, or removes it where there is nothing to say: an absent claim must not leave somebody else's standing.
-fn put(request: &mut RequestHeader, name: HeaderName, value: Option<&HeaderValue>) {
+fn put(request: &mut RequestHeader, name: &'static str, value: Option<HeaderValue>) {
     match value {
-        Some(value) => set(request, name, value.clone()),
-        None => drop(request.remove_header(&name)),
+        Some(value) => set(request, name, value),
+        None => drop(request.remove_header(name)),
     }
 }
 
-pub(super) fn set(request: &mut RequestHeader, name: HeaderName, value: HeaderValue) {
+pub(super) fn set(request: &mut RequestHeader, name: &'static str, value: HeaderValue) {
     // INVARIANT: inserting a value that is a `HeaderValue` already fails only at the map's limit of 32768 fields, and
     // requests with more than `REQUEST_FIELDS_MAX` never get here.
     let inserted = request.insert_header(name, value);
@@ -353,6 +383,14 @@ mod tests {
     }
 
     #[test]
+    fn every_identity_field_is_noticed() {
+        for field in IDENTITY_FIELDS {
+            let name = if field.ends_with('-') { format!("{field}x") } else { (*field).to_owned() };
+            assert!(names_identity(&name.parse().unwrap()), "{name}");
+        }
+    }
+
+    #[test]
     fn connection_takes_nothing_away_that_it_should_not() {
         let mut hops = request(&[
             ("Connection", "keep-alive, X-Postern-Identity"),
@@ -381,10 +419,10 @@ mod tests {
             ("X-Postern-Identity", "root"),
         ]);
         let address = Some(HeaderValue::from_static("192.0.2.7"));
-        let connection = ConnectionClaims { certificate: None, address };
+        let connection = ConnectionClaims { address, ..ConnectionClaims::default() };
         let claims = Claims {
             connection: &connection,
-            identity: "zoë's laptop",
+            identity: &"zoë's laptop".into(),
             forwarded_for: None,
             authority: Some(&HeaderValue::from_static("wiki.example:8443")),
             request_id: &HeaderValue::from_static("r-1"),
@@ -397,6 +435,10 @@ mod tests {
         assert_eq!(field("x-forwarded-proto"), ["https"]);
         assert_eq!(field("x-request-id"), ["r-1"]);
         assert_eq!(field("x-postern-identity"), ["zo%C3%AB%27s%20laptop"]);
+
+        let other = "somebody else".into();
+        Claims { identity: &other, ..claims }.add_to(&mut request);
+        assert_eq!(request.headers.get("x-postern-identity").unwrap(), "somebody%20else");
 
         let claims = Claims { forwarded_for: Some("203.0.113.9, 10.0.0.1"), ..claims };
         let mut behind_a_proxy = self::request(&[]);

@@ -85,19 +85,22 @@ pub fn inspect_head(head: &[u8]) -> Result<(), Fault> {
         return Err(Fault::HeadTooLarge);
     }
     let mut framing = Framing::default();
-    for (number, line) in head.split(|byte| *byte == b'\n').enumerate() {
-        // The piece after the last line feed is empty; every other piece ends in the carriage return of its line end.
-        let line = match line.split_last() {
-            Some((b'\r', line)) => line,
-            Some(_) => return Err(Fault::BareControlCharacter),
-            None => continue,
-        };
-        if line.iter().any(|byte| matches!(byte, b'\r' | b'\0')) {
+    // Every line ends in CR and LF. Where there are as many of the one as of the other, none stands alone.
+    let mut line_ends = 0;
+    let mut rest = 0;
+    for end in memchr::memchr_iter(b'\n', head) {
+        let Some(line) = head.get(rest..end).and_then(|line| line.strip_suffix(b"\r")) else {
             return Err(Fault::BareControlCharacter);
-        }
-        if number > 0 {
+        };
+        if rest > 0 {
             framing.see(line)?;
         }
+        line_ends += 1;
+        rest = end + 1;
+    }
+    let returns = memchr::memchr_iter(b'\r', head).count();
+    if rest < head.len() || returns != line_ends || memchr::memchr(b'\0', head).is_some() {
+        return Err(Fault::BareControlCharacter);
     }
     framing.judge()
 }
@@ -111,8 +114,12 @@ struct Framing {
 
 impl Framing {
     fn see(&mut self, line: &[u8]) -> Result<(), Fault> {
-        if matches!(line.first(), Some(b' ' | b'\t')) {
-            return Err(Fault::ObsoleteLineFolding);
+        match line.first() {
+            Some(b' ' | b'\t') => return Err(Fault::ObsoleteLineFolding),
+            // A field that begins like one of those that matter, after whatever a lenient parser would pass over.
+            Some(b'c' | b'C' | b't' | b'T') => {}
+            Some(byte) if byte.is_ascii_whitespace() => {}
+            _ => return Ok(()),
         }
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii();
         if name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str().as_bytes()) {
@@ -138,40 +145,62 @@ pub fn inspect_fields(headers: &HeaderMap, version: Version) -> Result<(), Fault
     if headers.len() > REQUEST_FIELDS_MAX {
         return Err(Fault::TooManyFields);
     }
-    let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
+    let mut size = 0;
+    let (mut coding, mut length) = (Single::Absent, Single::Absent);
+    for (name, value) in headers {
+        size += name.as_str().len() + value.len() + 4;
+        if *name == CONTENT_LENGTH {
+            length = length.and(value.as_bytes());
+        } else if *name == TRANSFER_ENCODING {
+            coding = coding.and(value.as_bytes());
+        }
+    }
     if size > REQUEST_HEAD_BYTES_MAX {
         return Err(Fault::HeadTooLarge);
     }
-    if let Some(coding) = single(headers, &TRANSFER_ENCODING).map_err(|_| Fault::UnsupportedTransferEncoding)? {
-        if version != Version::HTTP_11 || !coding.trim_ascii().eq_ignore_ascii_case(b"chunked") {
-            return Err(Fault::UnsupportedTransferEncoding);
+    match coding {
+        Single::Absent => {}
+        Single::Here(coding) if version == Version::HTTP_11 && coding.trim_ascii().eq_ignore_ascii_case(b"chunked") => {
+            if !matches!(length, Single::Absent) {
+                return Err(Fault::TwoFramings);
+            }
         }
-        if headers.contains_key(CONTENT_LENGTH) {
-            return Err(Fault::TwoFramings);
-        }
+        Single::Here(_) | Single::Repeated => return Err(Fault::UnsupportedTransferEncoding),
     }
-    match single(headers, &CONTENT_LENGTH).map_err(|_| Fault::DuplicateContentLength)? {
-        Some(length) if length.contains(&b',') => Err(Fault::DuplicateContentLength),
-        Some(length) if length.is_empty() || !length.iter().all(u8::is_ascii_digit) => Err(Fault::InvalidContentLength),
-        _ => Ok(()),
+    match length {
+        Single::Repeated => Err(Fault::DuplicateContentLength),
+        Single::Here(length) if length.contains(&b',') => Err(Fault::DuplicateContentLength),
+        Single::Here(length) if length.is_empty() || !length.iter().all(u8::is_ascii_digit) => {
+            Err(Fault::InvalidContentLength)
+        }
+        Single::Here(_) | Single::Absent => Ok(()),
     }
 }
 
 /// The value of a field that may occur once.
-fn single<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Result<Option<&'a [u8]>, Repeated> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (_, Some(_)) => Err(Repeated),
-        (value, None) => Ok(value.map(http::HeaderValue::as_bytes)),
+enum Single<'a> {
+    Absent,
+    Here(&'a [u8]),
+    Repeated,
+}
+
+impl<'a> Single<'a> {
+    fn and(self, value: &'a [u8]) -> Self {
+        match self {
+            Single::Absent => Single::Here(value),
+            Single::Here(_) | Single::Repeated => Single::Repeated,
+        }
     }
 }
 
-struct Repeated;
-
 /// What the request is for.
 pub fn target<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Target<'a>, Fault> {
-    let field = single(headers, &HOST).map_err(|_| Fault::DuplicateHost)?;
-    let field = field.map(|host| std::str::from_utf8(host).map_err(|_| Fault::InvalidHost)).transpose()?;
+    let mut hosts = headers.get_all(HOST).iter();
+    let field = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Fault::DuplicateHost);
+    }
+    let field = field.map(|host| std::str::from_utf8(host.as_bytes()).map_err(|_| Fault::InvalidHost)).transpose()?;
     let named = uri.authority().map(http::uri::Authority::as_str);
     let authority = match (named, field) {
         (Some(named), Some(field)) if !named.eq_ignore_ascii_case(field) => return Err(Fault::ConflictingHost),
@@ -221,8 +250,10 @@ fn host_of(authority: &str) -> Option<&str> {
 /// Borrowed when that is the path itself. Whoever routes compares both readings: where they lead to different services
 /// the request is [`Fault::AmbiguousPath`]. Dot segments, in any disguise, are always that.
 pub fn decoded_path(path: &str) -> Result<Cow<'_, str>, Fault> {
-    let plain = !path.contains(['%', '\\', ';']) && !path.contains("//");
-    let decoded = if plain { Cow::Borrowed(path) } else { Cow::Owned(flatten(path)) };
+    if is_plain(path) {
+        return Ok(Cow::Borrowed(path));
+    }
+    let decoded = Cow::<str>::Owned(flatten(path));
     if decoded.bytes().any(|byte| byte.is_ascii_control()) {
         return Err(Fault::AmbiguousPath);
     }
@@ -230,6 +261,18 @@ pub fn decoded_path(path: &str) -> Result<Cow<'_, str>, Fault> {
         return Err(Fault::AmbiguousPath);
     }
     Ok(decoded)
+}
+
+/// Whether a path has nothing in it that anybody could read differently; one look at each byte.
+fn is_plain(path: &str) -> bool {
+    let mut before = 0;
+    for byte in path.bytes() {
+        match (before, byte) {
+            (_, b'%' | b'\\' | b';' | 0..=0x1f | 0x7f) | (b'/', b'/' | b'.') => return false,
+            _ => before = byte,
+        }
+    }
+    !path.starts_with('.')
 }
 
 fn flatten(path: &str) -> String {

@@ -12,7 +12,7 @@ use pingora_proxy::Session;
 
 use super::enforced::Admitted;
 use super::gate::{Gate, GatedConnection};
-use super::headers::{self, Claims, X_REQUEST_ID};
+use super::headers::{self, Claims, names};
 use super::hygiene::{self, Fault, Target};
 use super::me;
 use super::refusal::{Refusal, UpstreamFault};
@@ -25,6 +25,14 @@ use crate::enforce::{Connection, Published};
 use crate::policy::ServiceIndex;
 use crate::telemetry::metrics::{Live, UpstreamMetrics};
 
+/// Where the line of each request goes.
+const DECISION_LOG: &str = "postern::decision";
+
+/// Whether anybody reads those lines.
+fn logged() -> bool {
+    tracing::enabled!(target: DECISION_LOG, tracing::Level::INFO)
+}
+
 /// The gate's state of one request.
 #[derive(Debug)]
 pub(super) struct Judged {
@@ -35,8 +43,11 @@ pub(super) struct Judged {
     pub(super) upstream: Option<SocketAddr>,
     asked: Option<Asked>,
     previous: Option<Box<dyn Any + Send + Sync>>,
+    /// When it began, by the clock that decisions go by.
+    began: Timestamp,
     clock: Stopwatch,
-    decided_in: Duration,
+    /// How long judging took, where somebody will read it.
+    decided_in: Option<Duration>,
     _live: Live,
 }
 
@@ -64,15 +75,17 @@ struct Asked {
 
 impl Judged {
     pub(super) fn begin(gate: &Gate) -> Self {
+        let began = gate.enforcer().clock().now();
         Judged {
-            request_id: RequestId::generate(gate.enforcer().clock().now()),
+            request_id: RequestId::generate(began),
             connection: None,
             outcome: Outcome::Unjudged,
             upstream: None,
             asked: None,
             previous: None,
+            began,
             clock: Stopwatch::start(),
-            decided_in: Duration::ZERO,
+            decided_in: None,
             _live: gate.metrics().live_request(),
         }
     }
@@ -124,12 +137,12 @@ impl Judged {
             Ok(permitted) => permitted,
             Err(refusal) => Outcome::Refused(refusal),
         };
-        self.decided_in = self.clock.elapsed();
+        self.decided_in = logged().then(|| self.clock.elapsed());
         let permitted = self.permit().is_some();
         if permitted {
             let request = session.req_header_mut();
             headers::strip_claims(request);
-            headers::set(request, X_REQUEST_ID, self.request_id.to_header_value());
+            headers::set(request, names::REQUEST_ID, self.request_id.to_header_value());
         }
         permitted
     }
@@ -161,7 +174,7 @@ impl Judged {
             return own_page(gate, &published, connection, session.req_header());
         }
         let service = route(&published, &target)?;
-        let verdict = gate.enforcer().decide(&published, connection, service);
+        let verdict = gate.enforcer().decide_at(&published, connection, service, self.began);
         let object = published.snapshot().service(service);
         let denied = |denial| Refusal::Denied { denial, service: object.cloned() };
         let permit = match verdict {
@@ -262,7 +275,7 @@ impl Judged {
         };
         let claims = Claims {
             connection: &gated.claims,
-            identity: permit.identity_id().as_str(),
+            identity: permit.identity_id(),
             forwarded_for: self.asked.as_ref().and_then(|asked| asked.forwarded_for.as_deref()),
             authority: self.asked.as_ref().and_then(|asked| asked.authority.as_ref()),
             request_id: &self.request_id.to_header_value(),
@@ -273,7 +286,7 @@ impl Judged {
 
     /// Puts the request's id on a response.
     pub(super) fn sign(&self, response: &mut ResponseHeader) -> pingora::Result<()> {
-        response.insert_header(X_REQUEST_ID, self.request_id.to_header_value())
+        response.insert_header(names::REQUEST_ID, self.request_id.to_header_value())
     }
 }
 
@@ -285,7 +298,7 @@ impl Judged {
         match &self.outcome {
             Outcome::Permitted { upstream, .. } => {
                 if let Some(metrics) = upstream {
-                    metrics.seconds.observe(self.clock.seconds().max(self.decided_in.as_secs_f64()));
+                    metrics.seconds.observe(self.clock.seconds());
                     metrics.count(result(error, status));
                 }
             }
@@ -298,14 +311,16 @@ impl Judged {
             Outcome::Refused(refusal) => gate.metrics().request_refused(refusal.code()),
             Outcome::Unjudged | Outcome::Answered(_) => {}
         }
-        self.log(session, error, status);
+        if logged() {
+            self.log(session, error, status);
+        }
     }
 
     fn log(&self, session: &Session, error: Option<&Error>, status: Option<StatusCode>) {
         let connection = self.connection.as_ref().map(|gated| &gated.connection);
         let described = self.described();
         tracing::info!(
-            target: "postern::decision",
+            target: DECISION_LOG,
             request_id = %self.request_id,
             connection_id = connection.map(|connection| &**connection.id()),
             peer = connection.and_then(Connection::peer).map(tracing::field::display),
@@ -322,7 +337,7 @@ impl Judged {
             status = status.map(|status| status.as_u16()),
             upstream = self.upstream.as_ref().map(tracing::field::display),
             error = error.filter(|_| self.permit().is_some()).map(tracing::field::display),
-            decision_us = u64::try_from(self.decided_in.as_micros()).unwrap_or(u64::MAX),
+            decision_us = self.decided_in.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
             duration_ms = u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX),
             "request"
         );

@@ -1,127 +1,225 @@
-//! The decision and what it stands on: verdict hit and miss, snapshot compile, posture intake.
+//! The decision: from the cache, evaluated, with a million identities, and while postures are written.
 
+#![expect(dead_code, reason = "shared with benches that use more of it")]
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench that cannot be set up should stop")]
 
+mod credential;
 mod world;
 
+use std::error::Error;
 use std::hint::black_box;
+use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use postern::clock::ManualClock;
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use postern::clock::{ManualClock, Stopwatch};
 use postern::decision;
-use postern::enforce::{Connection, Credential, Enforcer, Enrollment};
+use postern::enforce::{Connection, Device, Enforcer, Published};
 use postern::id::IdentityId;
-use postern::policy::Subject;
+use postern::policy::ServiceIndex;
 use postern::policy::compile::compile;
 use postern::store::Store;
 use postern::telemetry::Metrics;
 
-const IDENTITIES: usize = 100_000;
+use self::credential::{Authority, Believed};
+
+const IDENTITIES: usize = 1_000_000;
 const SERVICES: usize = 10_000;
 const POLICIES: usize = 10_000;
 
-/// A certificate that is always trusted: the trust re-check has a bench of its own.
-#[derive(Debug)]
-struct Trusted(Vec<Subject>);
+/// Posture reports a second while decisions are timed.
+const WRITES_PER_SECOND: u32 = 10_000;
+/// Decisions that are timed meanwhile.
+const TIMED: usize = 2_000_000;
 
-impl Credential for Trusted {
-    fn recheck(&self, _: postern::clock::Timestamp) -> Result<(), decision::DenialReason> {
-        Ok(())
-    }
-    fn names(&self) -> &[Subject] {
-        &self.0
-    }
-    fn fingerprint(&self) -> &str {
-        "bench"
-    }
-    fn describe(&self) -> &str {
-        "bench"
-    }
-    fn verify(&self, _: &[u8], _: &[u8]) -> Result<(), postern::enforce::SignatureRefused> {
-        Err(postern::enforce::SignatureRefused::UnsupportedKey)
-    }
-
-    fn enrollment(&self) -> Option<Enrollment> {
-        None
-    }
-}
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 fn connection(identity: usize) -> Connection {
-    let name = format!("spiffe://bench/device/{identity}").parse().expect("a SPIFFE URI");
-    Connection::new("bench", None, None, Some(Arc::new(Trusted(vec![name]))))
+    let credential = Believed::of(&format!("spiffe://bench/device/{identity}")).expect("a SPIFFE URI");
+    Connection::new("bench", None, None, Some(credential))
 }
 
-fn decisions(criterion: &mut Criterion) {
-    let enforcer = Enforcer::new(
-        ManualClock::at(world::NOW),
-        Metrics::new().expect("metrics register"),
-        Store::memory().expect("a memory store"),
-    );
-    enforcer.publish_files(world::objects(IDENTITIES, SERVICES, POLICIES)).expect("the policy compiles");
-    let published = Arc::clone(&enforcer.published());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+/// A gateway's state, with a posture for every device that passes every check.
+struct Loaded {
+    enforcer: Arc<Enforcer>,
+    published: Arc<Published>,
+    runtime: tokio::runtime::Runtime,
+}
 
-    let mut group = criterion.benchmark_group("decision");
-    let service = published.snapshot().route("service-7.bench.example", "/").expect("a service");
-    let warm = connection(7);
-    let device = enforcer.identify(&published, &warm).expect("a device");
-    runtime.block_on(enforcer.report(&device, &world::report())).expect("the report is stored");
-    group.bench_function("hit, one connection", |bencher| {
-        bencher.iter(|| black_box(enforcer.decide(&published, &warm, service)));
+impl Loaded {
+    fn new(identities: usize, services: usize, policies: usize) -> Self {
+        let enforcer = Enforcer::new(
+            ManualClock::at(world::NOW),
+            Metrics::new().expect("metrics register"),
+            Store::memory().expect("a memory store"),
+        );
+        enforcer.publish_files(world::objects(identities, services, policies)).expect("the policy compiles");
+        let published = Arc::clone(&enforcer.published());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        Loaded { enforcer, published, runtime }
+    }
+
+    fn service(&self, number: usize) -> ServiceIndex {
+        self.published.snapshot().route(&format!("service-{number}.bench.example"), "/").expect("a service")
+    }
+
+    fn report(&self, connection: &Connection) -> Arc<Device> {
+        let device = self.enforcer.identify(&self.published, connection).expect("a device");
+        self.runtime.block_on(self.enforcer.report(&device, &world::report())).expect("the report is stored");
+        device
+    }
+}
+
+/// Numbers in no order that could be foreseen, the same in every run.
+struct Shuffled(u64);
+
+impl Shuffled {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end as u64) as usize
+    }
+}
+
+fn cached(criterion: &mut Criterion) {
+    let loaded = Loaded::new(IDENTITIES, SERVICES, POLICIES);
+    let mut group = criterion.benchmark_group("decision, 1,000,000 identities");
+    let authority = Authority::new(world::NOW).expect("a CA");
+    let credential = authority.credential("spiffe://bench/device/7").expect("a certificate");
+    let warm = Connection::new("bench", None, None, Some(credential));
+    let service = loaded.service(7);
+    loaded.report(&warm);
+    assert!(loaded.enforcer.decide(&loaded.published, &warm, service).is_ok());
+    group.bench_function("hit, warm", |bencher| {
+        bencher.iter(|| black_box(loaded.enforcer.decide(&loaded.published, &warm, service)));
+    });
+    let refused = connection(8);
+    let other = loaded.service(8);
+    group.bench_function("hit of a refusal, warm", |bencher| {
+        bencher.iter(|| black_box(loaded.enforcer.decide(&loaded.published, &refused, other)));
     });
 
-    // Connections of many identities in turn, so that nothing of theirs is in the processor's caches.
+    // Nothing of a connection that is drawn from a million is in the processor's caches.
     let cold: Vec<_> = (0..IDENTITIES).map(connection).collect();
-    let routes: Vec<_> = (0..1000)
-        .map(|n| published.snapshot().route(&format!("service-{n}.bench.example"), "/").expect("a service"))
-        .collect();
-    for (n, connection) in cold.iter().enumerate() {
-        let _ = enforcer.decide(&published, connection, routes[n % 1000]);
+    let routes: Vec<_> = (0..1000).map(|number| loaded.service(number)).collect();
+    for (number, connection) in cold.iter().enumerate() {
+        loaded.report(connection);
+        assert!(loaded.enforcer.decide(&loaded.published, connection, routes[number % 1000]).is_ok());
     }
-    let mut turn = 0usize;
-    group.bench_function("hit, 100,000 identities at random", |bencher| {
+    let mut shuffled = Shuffled(88_172_645_463_325_252);
+    group.bench_function("hit, cold: a random identity each time", |bencher| {
         bencher.iter(|| {
-            turn = (turn.wrapping_mul(1_103_515_245).wrapping_add(12_345)) % IDENTITIES;
-            black_box(enforcer.decide(&published, &cold[turn], routes[turn % 1000]))
+            let number = shuffled.below(IDENTITIES);
+            black_box(loaded.enforcer.decide(&loaded.published, &cold[number], routes[number % 1000]))
         });
     });
-
-    let identity = IdentityId::from("identity-0000007");
-    for (name, posture) in [("miss, allowed", world::healthy()), ("miss, denied with evidence", world::outdated())] {
-        group.bench_function(name, |bencher| {
-            let asker = decision::Asker::new(&identity, &posture);
-            bencher.iter(|| black_box(decision::decide(published.snapshot(), &asker, service, world::NOW)));
-        });
-    }
     group.bench_function("route", |bencher| {
-        bencher.iter(|| black_box(published.snapshot().route("service-7.bench.example", "/some/path")));
+        bencher.iter(|| black_box(loaded.published.snapshot().route("service-7.bench.example", "/some/path")));
+    });
+    group.finish();
+    contended(&loaded, &cold, &routes);
+}
+
+/// How long single decisions take while another thread takes reports in.
+fn contended(loaded: &Loaded, connections: &[Connection], routes: &[ServiceIndex]) {
+    let stop = AtomicBool::new(false);
+    let mut took = Vec::with_capacity(TIMED);
+    let written = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| write_until(&stop, loaded, connections));
+        let mut shuffled = Shuffled(424_242);
+        for _ in 0..TIMED {
+            // A few identities, so that decisions meet writes to the same device.
+            let number = shuffled.below(1000);
+            let asked = Stopwatch::start();
+            black_box(loaded.enforcer.decide(&loaded.published, &connections[number], routes[number])).ok();
+            took.push(asked.elapsed());
+        }
+        stop.store(true, Ordering::Relaxed);
+        writer.join().expect("the writer ends")
+    });
+    took.sort_unstable();
+    let percentile = |share: f64| took[(took.len() as f64 * share) as usize].as_nanos();
+    let _ = writeln!(
+        std::io::stdout(),
+        "decision under {written:.0} posture writes a second, the clock's two readings included: p50 {} ns, p99 {} ns, p99.9 {} ns",
+        percentile(0.5),
+        percentile(0.99),
+        percentile(0.999)
+    );
+}
+
+/// Takes reports in at the wanted pace; returns how many there were a second.
+fn write_until(stop: &AtomicBool, loaded: &Loaded, connections: &[Connection]) -> f64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let devices: Vec<_> = connections[..1000]
+        .iter()
+        .map(|connection| loaded.enforcer.identify(&loaded.published, connection).expect("a device"))
+        .collect();
+    let started = Stopwatch::start();
+    let mut written = 0;
+    let mut shuffled = Shuffled(99);
+    while !stop.load(Ordering::Relaxed) {
+        let due = started.elapsed().as_secs_f64() * f64::from(WRITES_PER_SECOND);
+        while f64::from(written) < due {
+            let device = &devices[shuffled.below(devices.len())];
+            runtime.block_on(loaded.enforcer.report(device, &world::report())).expect("the report is stored");
+            written += 1;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    f64::from(written) / started.seconds()
+}
+
+fn evaluated(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("miss");
+    // One policy leads to each service for every thousand of them.
+    for policies in [1, 10, 100] {
+        let snapshot = compile(world::objects(1000, 1000, policies * 1000), 1).expect("the policy compiles");
+        let service = snapshot.route("service-7.bench.example", "/").expect("a service");
+        let identity = IdentityId::from("identity-0000007");
+        for (name, posture) in [("allowed", world::healthy()), ("denied with evidence", world::outdated())] {
+            let asker = decision::Asker::new(&identity, &posture);
+            group.bench_function(BenchmarkId::new(name, format!("{policies} policies of 5 checks")), |bencher| {
+                bencher.iter(|| black_box(decision::decide(&snapshot, &asker, service, world::NOW)));
+            });
+        }
+    }
+    // The same as a request meets it: the posture put together, the verdict counted and kept.
+    let loaded = Loaded::new(1000, 1000, 10_000);
+    let asker = connection(7);
+    let device = loaded.report(&asker);
+    let service = loaded.service(7);
+    group.bench_function("after each report, report included", |bencher| {
+        bencher.iter(|| {
+            loaded.runtime.block_on(loaded.enforcer.report(&device, &world::report())).expect("the report is stored");
+            black_box(loaded.enforcer.decide(&loaded.published, &asker, service))
+        });
+    });
+    group.bench_function("the report alone", |bencher| {
+        bencher.iter(|| loaded.runtime.block_on(loaded.enforcer.report(&device, &world::report())));
     });
     group.finish();
 }
 
-fn snapshots(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("snapshot");
-    group.sample_size(10);
-    for (name, identities, services, policies) in [
-        ("compile, 1,000 each", 1000, 1000, 1000),
-        ("compile, 100,000 identities, 10,000 services, 10,000 policies", IDENTITIES, SERVICES, POLICIES),
-    ] {
-        let objects = world::objects(identities, services, policies);
-        group.bench_function(name, |bencher| {
-            bencher.iter_batched(|| objects.clone(), |objects| compile(objects, 1), BatchSize::PerIteration);
+/// What a hit costs by how much there is.
+fn growth(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hit, warm, by size");
+    group.sample_size(20).measurement_time(Duration::from_secs(2));
+    for (identities, services, policies) in [(100, 100, 100), (10_000, 1000, 1000), (100_000, 10_000, 10_000)] {
+        let loaded = Loaded::new(identities, services, policies);
+        let asker = connection(7);
+        loaded.report(&asker);
+        let service = loaded.service(7);
+        let size = format!("{identities} identities, {services} services, {policies} policies");
+        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+            bencher.iter(|| black_box(loaded.enforcer.decide(&loaded.published, &asker, service)));
         });
     }
     group.finish();
 }
 
-fn intake(criterion: &mut Criterion) {
-    let posture = world::healthy();
-    let report = world::report();
-    let mut group = criterion.benchmark_group("posture");
-    group.bench_function("take in a report", |bencher| bencher.iter(|| black_box(posture.apply(&report))));
-    group.finish();
-}
-
-criterion_group!(benches, decisions, snapshots, intake);
+criterion_group!(benches, evaluated, growth, cached);
 criterion_main!(benches);

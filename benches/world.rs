@@ -157,9 +157,26 @@ fn predicates() -> Vec<(&'static str, Predicate)> {
     ]
 }
 
+/// What runs on a device: the first two are asked for.
+const PROCESSES: [&str; 5] =
+    ["/usr/bin/agent", "/usr/bin/shield", "/usr/bin/other-agent", "/usr/bin/updater", "/usr/bin/inventory"];
+
 /// A posture that passes every check.
 pub(crate) fn healthy() -> Posture {
     posture("6.1.0")
+}
+
+/// What a device of a fleet reports: its own addresses, and the same software as the others.
+pub(crate) fn typical(number: usize) -> Posture {
+    let mut posture = healthy();
+    if let Some(macs) = &mut posture.macs {
+        macs.value = vec![format!("02{number:010x}"), format!("06{number:010x}")];
+    }
+    for process in &mut posture.processes {
+        // A few versions of each program are out there.
+        process.value.hash = format!("{:02x}", number % 5).repeat(32);
+    }
+    posture
 }
 
 /// A posture that fails the OS check.
@@ -184,23 +201,17 @@ fn posture(version: &str) -> Posture {
         os: Some(fact(Os { name: "Linux".into(), version: version.into(), build: None, ..Os::default() })),
         domain: Some(fact("corp.example".into())),
         macs: Some(fact(vec!["020000000002".into(), "020000000009".into()])),
-        processes: vec![
-            process("/usr/bin/agent"),
-            process("/usr/bin/shield"),
-            process("/usr/bin/other"),
-            process("/usr/bin/one"),
-            process("/usr/bin/more"),
-        ],
+        processes: PROCESSES.map(process).into(),
         ..Posture::default()
     }
 }
 
-/// A report of about 1 KB, as a client sends it.
+/// A report of about 1 KB, as a client sends it, which passes every check.
 pub(crate) fn report() -> Report {
     let observation = |seen| Observation { asked_by: None, seen };
-    let process = |n: usize| {
+    let process = |path: &str| {
         observation(Seen::Process(Process {
-            path: format!("/usr/bin/process-{n}"),
+            path: path.to_owned(),
             running: true,
             hash: "ab".repeat(32),
             more_hashes: vec![],
@@ -212,6 +223,6 @@ pub(crate) fn report() -> Report {
         observation(Seen::Domain("corp.example".into())),
         observation(Seen::Macs(vec!["02:00:00:00:00:02".into(), "02:00:00:00:00:09".into()])),
     ];
-    observations.extend((0..5).map(process));
+    observations.extend(PROCESSES.map(process));
     Report { received_at: NOW, source: Source::Device, observations }
 }

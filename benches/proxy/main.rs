@@ -9,6 +9,10 @@
 //!
 //! What counts is the ratio to bare Pingora of the same turn: other work on the machine meets both.
 
+#![expect(dead_code, reason = "shared with benches that use more of it")]
+
+#[path = "../credential.rs"]
+mod credential;
 mod load;
 mod process;
 mod report;
@@ -23,10 +27,10 @@ use std::time::Duration;
 use clap::Parser;
 
 use self::load::{Client, Load, Origin};
-use self::process::Proxy;
-use self::report::{Measured, Table};
-use self::served::Kind;
-use self::world::World;
+use self::process::{Launch, Proxy};
+use self::report::{Measured, Table, ratios, spread};
+use self::served::{Kind, Serve};
+use self::world::{Size, World};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -49,17 +53,8 @@ struct Options {
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
-    /// Be one of the proxies.
-    #[arg(long, hide = true, value_enum, requires_all = ["config", "origin"])]
-    serve: Option<Kind>,
-    #[arg(long, hide = true)]
-    config: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    origin: Option<SocketAddr>,
-    #[arg(long, hide = true)]
-    logged: bool,
-    #[arg(long, hide = true)]
-    processor: Option<usize>,
+    #[command(flatten)]
+    serve: Serve,
 }
 
 /// How long everything takes.
@@ -83,12 +78,7 @@ impl Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    match (options.serve, &options.config, options.origin) {
-        (Some(kind), Some(config), Some(origin)) => {
-            served::serve(kind, config, origin, options.logged, options.processor)
-        }
-        _ => measure(&options),
-    }
+    if options.serve.run()? { Ok(()) } else { measure(&options) }
 }
 
 fn measure(options: &Options) -> Result<()> {
@@ -96,7 +86,7 @@ fn measure(options: &Options) -> Result<()> {
     let processor = process::share_processors()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let origin = runtime.block_on(Origin::start())?;
-    let world = World::build(origin.address)?;
+    let world = World::build(origin.address, Size::USUAL)?;
     let this = std::env::current_exe()?;
     let mut proxies = start(&this, &world, origin.address, processor, None)?;
     if let Some(other) = &options.beside {
@@ -104,12 +94,29 @@ fn measure(options: &Options) -> Result<()> {
     }
     let client = Client::of(&world)?;
     let plan = options.plan();
-    let mut table = Table::new(plan.turns);
+    let head = ["load", "proxy", "CPU µs/request", "ratio to bare Pingora", "requests/s", "p50 µs", "p99 µs"];
+    let mut table = Table::new(plan.turns, &head);
     for load in Load::all().into_iter().filter(|load| options.only.is_none_or(|only| only == *load)) {
         let rounds = take_turns(&runtime, &client, load, &mut proxies, &plan)?;
-        table.add(load, proxies.iter().map(Proxy::name).zip(rounds));
+        add(&mut table, load, &proxies, &rounds);
     }
     table.print()
+}
+
+/// The rounds of every proxy under one load; the first proxy is the one the others are compared with.
+fn add(table: &mut Table, load: Load, proxies: &[Proxy], rounds: &[Vec<Measured>]) {
+    let Some(bare) = rounds.first() else { return };
+    for (number, (proxy, rounds)) in proxies.iter().zip(rounds).enumerate() {
+        table.add(vec![
+            if number == 0 { load.describe() } else { String::new() },
+            proxy.name().to_owned(),
+            spread(rounds.iter().map(|round| round.processor), 1),
+            if number == 0 { "1".to_owned() } else { spread(ratios(rounds, bare), 3) },
+            spread(rounds.iter().map(|round| round.requests_per_second), 0),
+            spread(rounds.iter().map(|round| round.p50), 0),
+            spread(rounds.iter().map(|round| round.p99), 0),
+        ]);
+    }
 }
 
 /// Every proxy of one build. Bare Pingora comes first; of another build it is left out.
@@ -124,7 +131,9 @@ fn start(
     let bare = label.is_none().then_some((Kind::Bare, false));
     bare.into_iter()
         .chain(gated)
-        .map(|(kind, logged)| Proxy::start(executable, kind, logged, world, origin, processor, label))
+        .map(|(kind, logged)| {
+            Proxy::start(&Launch { logged, processor, label, ..Launch::of(executable, kind, world, origin) })
+        })
         .collect()
 }
 

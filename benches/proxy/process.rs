@@ -1,5 +1,6 @@
 //! A proxy in a process of its own, and who runs on which processor.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,34 +24,62 @@ pub(crate) struct Proxy {
     answers: BufReader<ChildStdout>,
 }
 
-impl Proxy {
-    pub(crate) fn start(
-        executable: &Path,
-        kind: Kind,
-        logged: bool,
-        world: &World,
-        origin: SocketAddr,
-        processor: Option<usize>,
-        label: Option<&str>,
-    ) -> Result<Self> {
-        let value = kind.to_possible_value().ok_or("every kind has a name")?;
-        let mut command = Command::new(executable);
-        command.arg("--serve").arg(value.get_name()).arg("--config").arg(world.config_file());
-        command.arg("--origin").arg(origin.to_string());
-        if let Some(processor) = processor {
+/// How a proxy is started.
+pub(crate) struct Launch<'a> {
+    pub(crate) executable: &'a Path,
+    pub(crate) kind: Kind,
+    pub(crate) world: &'a World,
+    pub(crate) origin: SocketAddr,
+    pub(crate) logged: bool,
+    /// The processor it may run on.
+    pub(crate) processor: Option<usize>,
+    /// What is said of it in the table beside its kind.
+    pub(crate) label: Option<&'a str>,
+    /// Another program that runs it, with its arguments.
+    pub(crate) under: Option<(OsString, Vec<OsString>)>,
+}
+
+impl<'a> Launch<'a> {
+    pub(crate) fn of(executable: &'a Path, kind: Kind, world: &'a World, origin: SocketAddr) -> Self {
+        Launch { executable, kind, world, origin, logged: false, processor: None, label: None, under: None }
+    }
+
+    fn command(&self) -> Result<Command> {
+        let mut command = match &self.under {
+            None => Command::new(self.executable),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(self.executable);
+                command
+            }
+        };
+        let value = self.kind.to_possible_value().ok_or("every kind has a name")?;
+        command.arg("--serve").arg(value.get_name()).arg("--config").arg(self.world.config_file());
+        command.arg("--origin").arg(self.origin.to_string());
+        if let Some(processor) = self.processor {
             command.arg("--processor").arg(processor.to_string());
         }
-        if logged {
+        if self.logged {
             // Log lines go to standard error.
             command.arg("--logged").stderr(Stdio::null());
         }
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        Ok(command)
+    }
+}
+
+impl Proxy {
+    pub(crate) fn start(launch: &Launch<'_>) -> Result<Self> {
+        let mut process = launch.command()?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let questions = process.stdin.take();
         let mut answers = BufReader::new(process.stdout.take().ok_or("the proxy's output is a pipe")?);
         let address = line(&mut answers)?.parse()?;
-        let name = [Some(kind.describe()), logged.then_some("logged"), label];
+        let name = [Some(launch.kind.describe()), launch.logged.then_some("logged"), launch.label];
         let name = name.into_iter().flatten().collect::<Vec<_>>().join(", ");
         Ok(Proxy { name, address, process, questions, answers })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -4,16 +4,16 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::Result;
-use super::load::{Load, Round};
+use super::load::Round;
 
 /// One round of one proxy in figures.
 pub(crate) struct Measured {
     /// Microseconds of the proxy's processor time per request.
-    processor: f64,
-    requests_per_second: f64,
+    pub(crate) processor: f64,
+    pub(crate) requests_per_second: f64,
     /// Microseconds to the answer, for half of the requests and for all but one in a hundred.
-    p50: f64,
-    p99: f64,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
 }
 
 impl Measured {
@@ -43,30 +43,16 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(turns: u16) -> Self {
-        let head = ["load", "proxy", "CPU µs/request", "ratio to bare Pingora", "requests/s", "p50 µs", "p99 µs"];
-        let head: Vec<String> = head.map(str::to_owned).into();
+    /// A table with these columns, of which the first two hold words and the others figures.
+    pub(crate) fn new(turns: u16, head: &[&str]) -> Self {
+        let head: Vec<String> = head.iter().map(|name| (*name).to_owned()).collect();
         let rule = head.iter().enumerate().map(|(column, _)| if column < 2 { "---" } else { "---:" }.to_owned());
         let rule = rule.collect();
         Table { turns, rows: vec![head, rule] }
     }
 
-    /// The rounds of every proxy under one load; the first proxy is the one the others are compared with.
-    pub(crate) fn add<'a>(&mut self, load: Load, proxies: impl Iterator<Item = (&'a str, Vec<Measured>)>) {
-        let proxies: Vec<_> = proxies.collect();
-        let Some((_, bare)) = proxies.first() else { return };
-        for (number, (name, rounds)) in proxies.iter().enumerate() {
-            let ratios = rounds.iter().zip(bare).map(|(round, bare)| round.processor / bare.processor);
-            self.rows.push(vec![
-                if number == 0 { load.describe() } else { String::new() },
-                (*name).to_owned(),
-                spread(rounds.iter().map(|round| round.processor), 1),
-                if number == 0 { "1".to_owned() } else { spread(ratios, 3) },
-                spread(rounds.iter().map(|round| round.requests_per_second), 0),
-                spread(rounds.iter().map(|round| round.p50), 0),
-                spread(rounds.iter().map(|round| round.p99), 0),
-            ]);
-        }
+    pub(crate) fn add(&mut self, row: Vec<String>) {
+        self.rows.push(row);
     }
 
     pub(crate) fn print(&self) -> Result<()> {
@@ -87,12 +73,27 @@ impl Table {
 }
 
 /// `median (lowest .. highest)`.
-fn spread(values: impl Iterator<Item = f64>, decimals: usize) -> String {
+pub(crate) fn spread(values: impl Iterator<Item = f64>, decimals: usize) -> String {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
     let (Some(lowest), Some(highest)) = (values.first(), values.last()) else { return String::new() };
+    format!("{:.decimals$} ({lowest:.decimals$} .. {highest:.decimals$})", median_of_sorted(&values))
+}
+
+/// The median, and not a number where there is nothing.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    median_of_sorted(&values)
+}
+
+fn median_of_sorted(values: &[f64]) -> f64 {
     let half = values.len() / 2;
     let middle = values.get(half.saturating_sub(1 - values.len() % 2)..=half).unwrap_or_default();
-    let median = middle.iter().sum::<f64>() / middle.len() as f64;
-    format!("{median:.decimals$} ({lowest:.decimals$} .. {highest:.decimals$})")
+    middle.iter().sum::<f64>() / middle.len() as f64
+}
+
+/// How much of `others` each round took, those of the same turn compared.
+pub(crate) fn ratios<'a>(rounds: &'a [Measured], others: &'a [Measured]) -> impl Iterator<Item = f64> + 'a {
+    rounds.iter().zip(others).map(|(round, other)| round.processor / other.processor)
 }

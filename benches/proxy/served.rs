@@ -2,10 +2,10 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use pingora::apps::ServerApp;
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::upstreams::peer::HttpPeer;
@@ -36,27 +36,41 @@ impl Kind {
     }
 }
 
-/// Serves until standard input ends.
-pub(crate) fn serve(
-    kind: Kind,
-    config: &Path,
-    origin: SocketAddr,
+/// What this bench's executable is told when it shall be one of the proxies.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[arg(long, hide = true, value_enum, requires_all = ["config", "origin"])]
+    serve: Option<Kind>,
+    #[arg(long, hide = true)]
+    config: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    origin: Option<SocketAddr>,
+    #[arg(long, hide = true)]
     logged: bool,
+    #[arg(long, hide = true)]
     processor: Option<usize>,
-) -> Result<()> {
-    if let Some(processor) = processor {
-        process::stay_on(processor)?;
+}
+
+impl Serve {
+    /// Serves until standard input ends; false when that was not what was asked for.
+    pub(crate) fn run(&self) -> Result<bool> {
+        let (Some(kind), Some(config), Some(origin)) = (self.serve, &self.config, self.origin) else {
+            return Ok(false);
+        };
+        if let Some(processor) = self.processor {
+            process::stay_on(processor)?;
+        }
+        if self.logged {
+            logs::init(logs::Format::Json, "info")?;
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let postern = Postern::from_config(config)?;
+        runtime.block_on(world::report_posture(&postern))?;
+        let (address, _serving) = runtime.block_on(start(kind, postern, origin))?;
+        let ended = process::answer(address);
+        runtime.shutdown_background();
+        ended.map(|()| true)
     }
-    if logged {
-        logs::init(logs::Format::Json, "info")?;
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let postern = Postern::from_config(config)?;
-    runtime.block_on(world::report_posture(&postern))?;
-    let (address, _serving) = runtime.block_on(start(kind, postern, origin))?;
-    let ended = process::answer(address);
-    runtime.shutdown_background();
-    ended
 }
 
 /// Serves for as long as the value returned lives.

@@ -3,15 +3,12 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use postern::app::Postern;
 use postern::clock::{Clock, SystemClock, Timestamp};
-use postern::decision::DenialReason;
-use postern::enforce::{Connection, Credential, Enrollment};
+use postern::enforce::Connection;
 use postern::id::CheckId;
-use postern::policy::Subject;
 use postern::posture::facts::{Os, Process, Source};
 use postern::posture::report::{Observation, Report, Seen};
 use postern::tls::client::{ClientCertificateFiles, client_config};
@@ -21,16 +18,40 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::Result;
+use super::credential::Believed;
 
-const IDENTITIES: usize = 1000;
-const SERVICES: usize = 100;
-const POLICIES: usize = 100;
-/// Groups that all three are spread over: `POLICIES / GROUPS` policies lead an identity to a service.
+/// How large the policy is.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    identities: usize,
+    services: usize,
+    policies: usize,
+    /// Identities that ask; those have certificates and a posture.
+    askers: usize,
+}
+
+impl Size {
+    pub(crate) const USUAL: Size = Size { identities: 1000, services: 100, policies: 100, askers: ASKERS };
+    /// For where reading it in would take longer than what is measured.
+    pub(crate) const SMALL: Size = Size { identities: 20, services: 20, policies: 20, askers: 1 };
+}
+
+/// Most identities that ask.
+const ASKERS: usize = 16;
+
+/// Groups that identities, services and policies are spread over: `policies / GROUPS` lead an identity to a service.
 const GROUPS: usize = 10;
 
-/// Who asks: one of the identities.
-const DEVICE: &str = "spiffe://bench.example/device/7";
-/// For what: one of the services that device may reach.
+/// Devices that ask, as numbers of identities: all of them in the group that may reach [`HOST`].
+fn askers(count: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(|number| number * GROUPS + 7)
+}
+
+fn uri(number: usize) -> String {
+    format!("spiffe://bench.example/device/{number}")
+}
+
+/// What they ask for: one of the services they may reach.
 pub(crate) const HOST: &str = "service-7.bench.example";
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,24 +61,27 @@ pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A folder with everything in it. Goes away with the value.
 pub(crate) struct World {
     folder: TempDir,
-    client: IssuedCertificate,
+    clients: Vec<IssuedCertificate>,
 }
 
 impl World {
-    pub(crate) fn build(origin: SocketAddr) -> Result<Self> {
+    pub(crate) fn build(origin: SocketAddr, size: Size) -> Result<Self> {
         let folder = TempDir::new()?;
         let pki = folder.path().join("pki");
         let now = SystemClock.now();
         pki::init(&pki, "Bench CA", now)?;
         let names = ["*.bench.example".to_owned()];
         pki::issue_server(&pki, &ServerRequest { name: "server", dns_names: &names, ip_addresses: &[], days: 1 }, now)?;
-        let request =
-            ClientRequest { name: "device-7", spiffe_uri: Some(DEVICE), emails: &[], dns_names: &[], days: 1 };
-        let client = pki::issue_client(&pki, &request, now)?;
+        let mut clients = Vec::new();
+        for number in askers(size.askers) {
+            let (name, uri) = (format!("device-{number}"), uri(number));
+            let request = ClientRequest { name: &name, spiffe_uri: Some(&uri), emails: &[], dns_names: &[], days: 1 };
+            clients.push(pki::issue_client(&pki, &request, now)?);
+        }
         fs::create_dir(folder.path().join("policy"))?;
         // JSON is YAML too.
-        fs::write(folder.path().join("policy/all.yaml"), policy(origin).to_string())?;
-        let world = World { folder, client };
+        fs::write(folder.path().join("policy/all.yaml"), policy(origin, size).to_string())?;
+        let world = World { folder, clients };
         fs::write(world.config_file(), configuration().to_string())?;
         Ok(world)
     }
@@ -66,11 +90,19 @@ impl World {
         self.folder.path().join("postern.yaml")
     }
 
-    /// TLS for the device, which trusts the proxies' CA.
-    pub(crate) fn client_config(&self) -> Result<ClientConfig> {
-        let files =
-            ClientCertificateFiles { certificate_file: &self.client.certificate_file, key_file: &self.client.key_file };
-        Ok(client_config(&self.client.ca_file, Some(files))?)
+    /// A file of the certificate authority that clients and servers have in common.
+    pub(crate) fn pki_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join("pki").join(name)
+    }
+
+    /// TLS for each device, which trusts the proxies' CA.
+    pub(crate) fn client_configs(&self) -> Result<Vec<ClientConfig>> {
+        let config = |client: &IssuedCertificate| -> Result<ClientConfig> {
+            let files =
+                ClientCertificateFiles { certificate_file: &client.certificate_file, key_file: &client.key_file };
+            Ok(client_config(&client.ca_file, Some(files))?)
+        };
+        self.clients.iter().map(config).collect()
     }
 }
 
@@ -88,9 +120,9 @@ fn configuration() -> Value {
     })
 }
 
-fn policy(origin: SocketAddr) -> Value {
+fn policy(origin: SocketAddr, size: Size) -> Value {
     let group = |number: usize| format!("group-{}", number % GROUPS);
-    let identities: Vec<_> = (0..IDENTITIES)
+    let identities: Vec<_> = (0..size.identities)
         .map(|number| {
             json!({
                 "name": format!("device-{number}"),
@@ -99,7 +131,7 @@ fn policy(origin: SocketAddr) -> Value {
             })
         })
         .collect();
-    let services: Vec<_> = (0..SERVICES)
+    let services: Vec<_> = (0..size.services)
         .map(|number| {
             json!({
                 "name": format!("service-{number}"),
@@ -114,7 +146,7 @@ fn policy(origin: SocketAddr) -> Value {
             })
         })
         .collect();
-    let policies: Vec<_> = (0..POLICIES)
+    let policies: Vec<_> = (0..size.policies)
         .map(|number| {
             json!({
                 "name": format!("policy-{number}"),
@@ -162,14 +194,24 @@ fn digest() -> String {
     "ab".repeat(32)
 }
 
-/// Reports for the device what satisfies every check.
+/// Reports for each device that may ask what satisfies every check.
 pub(crate) async fn report_posture(postern: &Postern) -> Result<()> {
     let enforcer = postern.enforcer();
-    let device = {
-        let published = enforcer.published();
-        let connection = Connection::new("bench", None, None, Some(Arc::new(Believed(vec![DEVICE.parse()?]))));
-        enforcer.identify(&published, &connection).map_err(|reason| format!("{DEVICE}: {}", reason.code()))?
-    };
+    for number in askers(ASKERS) {
+        let device = {
+            let published = enforcer.published();
+            let connection = Connection::new("bench", None, None, Some(Believed::of(&uri(number))?));
+            enforcer.identify(&published, &connection)
+        };
+        // A small world has fewer.
+        if let Ok(device) = device {
+            enforcer.report(&device, &report(enforcer.clock().now())).await?;
+        }
+    }
+    Ok(())
+}
+
+fn report(now: Timestamp) -> Report {
     let observation = |seen| Observation { asked_by: None, seen };
     // A single process is reported in answer to its check.
     let running = |path: &str, asked_by: Option<&str>| {
@@ -191,36 +233,5 @@ pub(crate) async fn report_posture(postern: &Postern) -> Result<()> {
         running("/usr/bin/shield", None),
         running("/usr/bin/other", None),
     ];
-    let report = Report { received_at: enforcer.clock().now(), source: Source::Device, observations };
-    Ok(enforcer.report(&device, &report).await?)
-}
-
-/// The device's certificate, for reporting without a connection.
-#[derive(Debug)]
-struct Believed(Vec<Subject>);
-
-impl Credential for Believed {
-    fn recheck(&self, _now: Timestamp) -> std::result::Result<(), DenialReason> {
-        Ok(())
-    }
-
-    fn names(&self) -> &[Subject] {
-        &self.0
-    }
-
-    fn fingerprint(&self) -> &str {
-        "bench"
-    }
-
-    fn describe(&self) -> &str {
-        "bench"
-    }
-
-    fn verify(&self, _: &[u8], _: &[u8]) -> std::result::Result<(), postern::enforce::SignatureRefused> {
-        Err(postern::enforce::SignatureRefused::UnsupportedKey)
-    }
-
-    fn enrollment(&self) -> Option<Enrollment> {
-        None
-    }
+    Report { received_at: now, source: Source::Device, observations }
 }

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::id::CheckId;
 use crate::limits;
 use crate::posture::Posture;
-use crate::posture::facts::{Endpoint, Fact, Mfa, Os, Process, Sdk, Source};
+use crate::posture::facts::{Endpoint, Fact, Mfa, MfaPass, Os, Process, Sdk, Source};
 use crate::posture::inventory::Inventory;
 
 /// A posture in little room.
@@ -50,7 +50,10 @@ struct What<T> {
 struct Rare {
     endpoint: Endpoint,
     mfa: Mfa,
+    mfa_passes: Vec<MfaPass>,
     sdk: Option<Arc<Sdk>>,
+    signed_in_at: Option<Timestamp>,
+    clock_skew_millis: Option<i64>,
 }
 
 static SYSTEMS: LazyLock<Pool<What<Os>>> = LazyLock::new(Pool::default);
@@ -60,8 +63,22 @@ static SDKS: LazyLock<Pool<Sdk>> = LazyLock::new(Pool::default);
 
 impl From<Posture> for Kept {
     fn from(posture: Posture) -> Self {
-        let Posture { os, domain, macs, processes, endpoint, mfa, sdk, checked_in_at, inventory } = posture;
-        let rare = Rare { endpoint, mfa, sdk: sdk.map(|sdk| SDKS.share(sdk)) };
+        let Posture {
+            os,
+            domain,
+            macs,
+            processes,
+            endpoint,
+            mfa,
+            mfa_passes,
+            sdk,
+            checked_in_at,
+            signed_in_at,
+            clock_skew_millis,
+            inventory,
+        } = posture;
+        let sdk = sdk.map(|sdk| SDKS.share(sdk));
+        let rare = Rare { endpoint, mfa, mfa_passes, sdk, signed_in_at, clock_skew_millis };
         Kept {
             os: os.map(|fact| Observed::of(fact, &SYSTEMS)),
             domain: domain.map(|fact| Observed::of(fact, &TEXTS)),
@@ -75,6 +92,12 @@ impl From<Posture> for Kept {
 }
 
 impl Kept {
+    /// [`Posture::mfa_proven_by`] of the posture.
+    pub(super) fn mfa_proven_by(&self, certificate: &str) -> Mfa {
+        let passes = self.rare.as_deref().map_or(&[][..], |rare| &rare.mfa_passes);
+        MfaPass::of(passes, certificate)
+    }
+
     /// The posture.
     pub(super) fn posture(&self) -> Posture {
         let rare = self.rare.as_deref().cloned().unwrap_or_default();
@@ -89,8 +112,11 @@ impl Kept {
             processes: self.processes.iter().map(Observed::fact).collect(),
             endpoint: rare.endpoint,
             mfa: rare.mfa,
+            mfa_passes: rare.mfa_passes,
             sdk: rare.sdk.map(|sdk| Sdk::clone(&sdk)),
             checked_in_at: self.checked_in_at,
+            signed_in_at: rare.signed_in_at,
+            clock_skew_millis: rare.clock_skew_millis,
             inventory: self.inventory.clone(),
         }
     }
@@ -191,8 +217,11 @@ mod tests {
             processes: vec![fact(process("/usr/bin/agent")), fact(process("/usr/bin/shield"))],
             endpoint: Endpoint { woken_at: Some(NOW), unlocked_at: None },
             mfa: Mfa { passed_at: Some(NOW) },
+            mfa_passes: vec![MfaPass { certificate: "ab".into(), passed_at: NOW }],
             sdk: Some(Sdk { app_id: Some("app".into()), ..Sdk::default() }),
             checked_in_at: Some(NOW),
+            signed_in_at: Some(NOW),
+            clock_skew_millis: Some(-7),
             inventory: Some(Box::new(Inventory { hostname: Some(fact("host".into())), ..Inventory::default() })),
         }
     }
@@ -200,7 +229,11 @@ mod tests {
     #[test]
     fn what_is_kept_comes_back_as_it_was() {
         for posture in [everything(), Posture::default()] {
-            assert_eq!(Kept::from(posture.clone()).posture(), posture);
+            let kept = Kept::from(posture.clone());
+            assert_eq!(kept.posture(), posture);
+            for certificate in ["ab", "cd"] {
+                assert_eq!(kept.mfa_proven_by(certificate), posture.mfa_proven_by(certificate));
+            }
         }
     }
 

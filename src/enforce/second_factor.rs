@@ -143,7 +143,7 @@ impl SecondFactors {
         let mut enrolment = self.in_state(device, false)?;
         self.prove(device, &mut enrolment, code, Accepts::Passwords).await?;
         enrolment.verified = true;
-        let passed = device.known().posture.with_mfa_pass(certificate, self.now());
+        let passed = device.known().posture().with_mfa_pass(certificate, self.now());
         self.keep(device, enrolment, Some(passed)).await
     }
 
@@ -152,7 +152,7 @@ impl SecondFactors {
         let _in_turn = device.intake.lock().await;
         let mut enrolment = self.in_state(device, true)?;
         self.prove(device, &mut enrolment, code, Accepts::RecoveryCodesToo).await?;
-        let passed = device.known().posture.with_mfa_pass(certificate, self.now());
+        let passed = device.known().posture().with_mfa_pass(certificate, self.now());
         self.keep(device, enrolment, Some(passed)).await
     }
 
@@ -242,7 +242,7 @@ impl SecondFactors {
 
     async fn forget(&self, device: &Device) -> Result<(), FactorRefused> {
         let key = device.identity().as_str();
-        let posture = device.known().posture.without_mfa_passes();
+        let posture = device.known().posture().without_mfa_passes();
         let writes = vec![Write::delete(Table::SecondFactors, key)?, Store::put_of(Table::Postures, key, &posture)?];
         self.enforcer.store.write(writes).await?;
         self.enrolled().remove(device.identity());

@@ -67,8 +67,7 @@ impl Posture {
 
     /// The MFA state that counts over a connection with this certificate.
     pub fn mfa_proven_by(&self, certificate: &str) -> Mfa {
-        let pass = self.mfa_passes.iter().find(|pass| *pass.certificate == *certificate);
-        Mfa { passed_at: pass.map(|pass| pass.passed_at) }
+        MfaPass::of(&self.mfa_passes, certificate)
     }
 
     /// This posture as it counts over a connection with this certificate: who stole one certificate of an identity has not
@@ -238,6 +237,14 @@ pub struct MfaPass {
     pub certificate: Arc<str>,
     /// When.
     pub passed_at: Timestamp,
+}
+
+impl MfaPass {
+    /// The MFA state by the one of `passes` that was shown with this certificate.
+    pub fn of(passes: &[MfaPass], certificate: &str) -> Mfa {
+        let pass = passes.iter().find(|pass| *pass.certificate == *certificate);
+        Mfa { passed_at: pass.map(|pass| pass.passed_at) }
+    }
 }
 
 /// The software that speaks for the device.

@@ -78,7 +78,7 @@ impl<'a> Signer<'a> {
 
     fn posture(&self) -> Posture {
         let device = self.world.enforcer.device(&IdentityId::from("laptop-id"));
-        device.map(|device| device.known().posture.clone()).unwrap_or_default()
+        device.map(|device| device.known().posture()).unwrap_or_default()
     }
 }
 

@@ -113,11 +113,11 @@ pub(super) async fn current_identity(
 ) -> Result<Response, Refusal> {
     let published = client.enforcer.published();
     let identity = published.snapshot().objects().identities.get(asker.device.identity()).ok_or(ErrorCode::NotFound)?;
-    let known = asker.device.known();
+    let posture = asker.device.known().posture();
     let activity = openziti::Activity {
         connected: true,
         mfa_enabled: client.factors.is_enabled(&identity.id),
-        posture: Some(&known.posture),
+        posture: Some(&posture),
     };
     Ok(Json(openziti::detail(openziti::identity(identity).with_activity(activity))).into_response())
 }
@@ -139,7 +139,7 @@ impl Client {
             idle: limits::API_DEVICE_SESSION_IDLE_MAX,
             second_factor: openziti::SecondFactor {
                 enrolled: self.factors.is_enabled(device.identity()),
-                passed: device.known().posture.mfa_proven_by(connection.fingerprint()).passed_at.is_some(),
+                passed: device.known().posture().mfa_proven_by(connection.fingerprint()).passed_at.is_some(),
             },
         });
         Json(openziti::detail(detail)).into_response()

@@ -30,7 +30,7 @@ async fn wanted(State(client): State<Client>, Extension(asker): Extension<Asker>
     let device = &asker.device;
     let published = client.enforcer.published();
     let snapshot = published.snapshot();
-    let family = device.known().posture.family();
+    let family = device.known().posture().family();
     let wanted = Wanted::of(checks_for(snapshot, device), family);
     Json(json!({ "data": wanted, "meta": { "generation": snapshot.generation() } })).into_response()
 }
@@ -67,8 +67,7 @@ async fn services(State(client): State<Client>, Extension(asker): Extension<Aske
     }
     let shown: Vec<OwnService<'_>> =
         decided.iter().filter_map(|(service, decision)| own_service(service, decision)).collect();
-    let known = device.known();
-    let posture = &known.posture();
+    let posture = device.known().posture();
     let data = json!({
         "identity": { "id": identity.id, "name": identity.name },
         "time": client.enforcer.clock().now(),

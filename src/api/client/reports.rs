@@ -72,7 +72,7 @@ impl Client {
 
     /// Keeps what a client told of its software, where that is news.
     pub(super) async fn learn_software(&self, device: &Arc<Device>, told: Option<Sdk>) -> Result<(), Refusal> {
-        let news = told.filter(|sdk| device.known().posture.sdk.as_ref() != Some(sdk));
+        let news = told.filter(|sdk| device.known().posture().sdk.as_ref() != Some(sdk));
         let Some(sdk) = news else {
             return Ok(());
         };
@@ -119,7 +119,7 @@ impl Client {
 
     /// Whoever signs gets the number for the next report with the reply, so that no other question is needed.
     fn offer_number(&self, device: &Device, response: &mut Response) {
-        let signs = device.known().posture.signed_in_at.is_some() && response.status().is_success();
+        let signs = device.known().posture().signed_in_at.is_some() && response.status().is_success();
         let nonce = signs.then(|| device.nonces().give(self.enforcer.clock().now())).flatten();
         if let Some(value) = nonce.and_then(|nonce| HeaderValue::try_from(nonce.text).ok()) {
             response.headers_mut().insert(NONCE_FIELD, value);

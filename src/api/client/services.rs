@@ -62,7 +62,7 @@ impl<'a> View<'a> {
         let identity = snapshot.find_identity(asker.device.identity()).ok_or(ErrorCode::Unauthorized)?;
         let certificate = asker.connection.fingerprint();
         let now = client.enforcer.clock().now();
-        let posture = asker.device.known().posture.as_proven_by(certificate).into_owned();
+        let posture = asker.device.known().posture().as_proven_by(certificate).into_owned();
         Ok(View { client, snapshot, device: &asker.device, certificate, identity, posture, now })
     }
 

@@ -4,8 +4,9 @@
 //! can move time by hand and two runs with the same inputs give the same answers.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,11 @@ pub fn time_asleep() -> Option<Duration> {
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The current wall-clock time.
     fn now(&self) -> Timestamp;
+
+    /// Wakes a task when the clock is moved by hand. One that runs by itself moves without telling.
+    fn wake_when_moved(&self, waker: &Waker) {
+        let _ = waker;
+    }
 }
 
 /// A clock handle that is cheap to clone and hand around.
@@ -154,27 +160,44 @@ impl Clock for SystemClock {
 
 /// A clock that stands still until it is moved, for tests and for `explain --at`.
 #[derive(Debug, Default)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    millis: AtomicI64,
+    waiting: Mutex<Vec<Waker>>,
+}
 
 impl ManualClock {
     /// A clock that shows `now`.
     pub fn at(now: Timestamp) -> Arc<Self> {
-        Arc::new(ManualClock(AtomicI64::new(now.0)))
+        Arc::new(ManualClock { millis: AtomicI64::new(now.0), ..ManualClock::default() })
     }
 
     /// Moves the clock forward by `by`.
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(saturating_millis(by), Ordering::SeqCst);
+        self.millis.fetch_add(saturating_millis(by), Ordering::SeqCst);
+        self.moved();
     }
 
     /// Sets the clock to `now`, backwards too.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.0, Ordering::SeqCst);
+        self.millis.store(now.0, Ordering::SeqCst);
+        self.moved();
+    }
+
+    fn moved(&self) {
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.millis.load(Ordering::SeqCst))
+    }
+
+    fn wake_when_moved(&self, waker: &Waker) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.iter().any(|known| known.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
     }
 }

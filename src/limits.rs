@@ -487,3 +487,15 @@ pub const ME_SERVICES_MAX: usize = 100;
 pub const IMPORT_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Pages of one list that an operator's command asks for.
 pub const OPERATOR_PAGES_MAX: usize = 2_000;
+/// Requests, streams, TCP connections and client connections under way at once; a further one is refused.
+pub const SESSIONS_MAX: usize = 262_144;
+/// Live sessions that are decided again before other work gets its turn.
+pub const REDECISIONS_AT_A_STRETCH: usize = 256;
+/// Longest wait for a client to take the last word on something that is no longer allowed.
+pub const FAREWELL_WRITE_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long a client's bytes are read and thrown away after the last word, so that it reaches the client.
+pub const FAREWELL_LINGER_MAX: Duration = Duration::from_secs(1);
+/// How many such bytes, at most.
+pub const FAREWELL_LINGER_BYTES_MAX: usize = 1024 * 1024;
+/// How long a connection on which nothing is allowed any more may take to end in order.
+pub const CONNECTION_FAREWELL_WAIT_MAX: Duration = Duration::from_secs(1);

@@ -161,6 +161,10 @@ denial_reasons! {
     NoPolicy = "no-policy", "No policy lets this identity reach this service.";
     /// Policies link them, but none has all its checks passing.
     PostureFailed = "posture-failed", "This device is not in the posture the service asks for.";
+    /// An operator ended it.
+    EndedByOperator = "ended-by-operator", "An operator has ended this session.";
+    /// As many requests and connections are under way as the gateway keeps watch over.
+    TooManySessions = "too-many-sessions", "The gateway has too much under way to take on more.";
     /// The decision itself failed.
     EvaluationFailed = "evaluation-failed", "The request could not be judged and was refused.";
 }

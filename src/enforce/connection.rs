@@ -30,6 +30,11 @@ pub trait Credential: Send + Sync + std::fmt::Debug {
         0
     }
 
+    /// Whether the certificate is trusted now, and until when that holds if nothing else changes.
+    fn trusted_until(&self, now: Timestamp) -> Result<Timestamp, DenialReason> {
+        self.recheck(now).map(|()| Timestamp::MAX)
+    }
+
     /// The names that identify it, in the configured order.
     fn names(&self) -> &[Subject];
 
@@ -162,6 +167,10 @@ impl Connection {
     /// The SHA-256 of the certificate in lower-case hex; empty where there is none, which is nobody's.
     pub fn fingerprint(&self) -> &str {
         self.credential.as_ref().map_or("", |credential| credential.fingerprint())
+    }
+
+    pub(super) fn trusted_until(&self, now: Timestamp) -> Result<Timestamp, DenialReason> {
+        self.credential.as_ref().ok_or(DenialReason::NoIdentity)?.trusted_until(now)
     }
 
     pub(super) fn resolved(&self) -> arc_swap::Guard<Option<Arc<Resolved>>> {

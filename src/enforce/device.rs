@@ -18,6 +18,8 @@ use crate::posture::facts::Mfa;
 
 use super::kept::Kept;
 
+use super::sessions::UnderWay;
+
 /// The live state beside one identity.
 #[derive(Debug)]
 pub struct Device {
@@ -30,6 +32,8 @@ pub struct Device {
     failures: Mutex<Option<Box<Ring>>>,
     nonces: Nonces,
     seen: Mutex<Seen>,
+    /// What it has under way.
+    pub(super) under_way: UnderWay,
     /// Held while a report is taken in, so that reports of one device follow each other.
     pub(super) intake: tokio::sync::Mutex<()>,
 }
@@ -85,6 +89,7 @@ impl Device {
             failures: Mutex::default(),
             nonces: Nonces::default(),
             seen: Mutex::default(),
+            under_way: UnderWay::new(),
             intake: tokio::sync::Mutex::default(),
         }
     }

@@ -25,8 +25,11 @@ use super::connection::{Connection, Enrollment, Resolved, Settled};
 use super::connections::ConnectionStates;
 use super::device::Device;
 use super::failures;
+use super::news::{self, News};
 use super::objects::{Change, Object, merged};
 use super::published::Published;
+use super::revoker::Revoking;
+use super::sessions::Sessions;
 
 /// What is in force: policy, devices, failures. Shared by every listener of a gateway.
 #[derive(Debug)]
@@ -41,6 +44,9 @@ pub struct Enforcer {
     /// Held while an object made through the API changes, so that changes follow each other.
     pub(super) changing: tokio::sync::Mutex<()>,
     generations: watch::Sender<u64>,
+    pub(super) news: Arc<News>,
+    pub(super) revoking: Revoking,
+    pub(super) sessions: Arc<Sessions>,
     connections: ConnectionStates,
     pub(super) trail: Trail,
     /// Where failure records go once another process has the store.
@@ -83,6 +89,7 @@ impl Enforcer {
     /// An enforcer that denies everything until a policy is published.
     pub fn new(clock: SharedClock, metrics: Metrics, store: Store) -> Arc<Self> {
         let published = Published::new(Snapshot::deny_all(), &metrics);
+        let sessions = Arc::new(Sessions::new(limits::SESSIONS_MAX, &metrics));
         Arc::new(Enforcer {
             clock,
             metrics,
@@ -92,6 +99,9 @@ impl Enforcer {
             sources: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             generations: watch::channel(0).0,
+            news: Arc::default(),
+            revoking: Revoking::default(),
+            sessions,
             connections: ConnectionStates::default(),
             trail: Trail::default(),
             heir: OnceLock::new(),
@@ -116,6 +126,12 @@ impl Enforcer {
     /// The device of an identity, if it ever connected or reported.
     pub fn device(&self, identity: &IdentityId) -> Option<Arc<Device>> {
         self.devices.get(identity).map(|device| Arc::clone(&device))
+    }
+
+    /// Devices that have something under way.
+    pub(super) fn devices_under_way(&self) -> Vec<Arc<Device>> {
+        let busy = self.devices.iter().filter(|device| !device.under_way.is_empty());
+        busy.map(|device| Arc::clone(&device)).collect()
     }
 
     /// The device of an identity of the policy in force, made if nothing was known of it; `None` for nobody's.
@@ -149,9 +165,12 @@ impl Enforcer {
         let generation = snapshot.generation();
         self.metrics.snapshot_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
         self.metrics.snapshot_identities.set(i64::try_from(snapshot.objects().identities.len()).unwrap_or(i64::MAX));
-        self.forget_departed(&snapshot);
-        self.connections.forget_departed(&snapshot);
         self.published.store(Published::new(snapshot, &self.metrics));
+        let published = self.published();
+        // Only now: whoever begins a session with a device that is let go of is decided by the new snapshot.
+        self.forget_departed(published.snapshot());
+        self.connections.forget_departed(published.snapshot());
+        self.news.of_policy();
         self.generations.send_replace(generation);
     }
 
@@ -165,8 +184,12 @@ impl Enforcer {
         let kept = snapshot.objects().identities.len().saturating_add(limits::DEPARTED_DEVICES_MAX);
         if self.devices.len() > kept {
             let now = self.clock.now();
-            self.devices
-                .retain(|identity, device| snapshot.find_identity(identity).is_some() || device.locked(now).is_some());
+            let kept = |identity: &IdentityId, device: &Device| {
+                snapshot.find_identity(identity).is_some()
+                    || device.locked(now).is_some()
+                    || !device.under_way.is_empty()
+            };
+            self.devices.retain(|identity, device| kept(identity, device));
         }
         self.metrics.devices.set(i64::try_from(self.devices.len()).unwrap_or(i64::MAX));
     }
@@ -196,10 +219,16 @@ impl Enforcer {
     fn admission(&self, connection: &Connection) -> Result<Arc<Device>, DenialReason> {
         let published = self.published();
         let device = self.identify(&published, connection)?;
+        self.comes_in(&published, &device)?;
+        Ok(device)
+    }
+
+    /// Whether there is anything at all that a device's identity may reach.
+    pub(super) fn comes_in(&self, published: &Published, device: &Device) -> Result<(), DenialReason> {
         let snapshot = published.snapshot();
         let position = snapshot.find_identity(device.identity()).ok_or(DenialReason::UnknownIdentity)?;
-        self.not_locked(&device)?;
-        if snapshot.reaches_anything(position) { Ok(device) } else { Err(DenialReason::NoPolicy) }
+        self.not_locked(device)?;
+        if snapshot.reaches_anything(position) { Ok(()) } else { Err(DenialReason::NoPolicy) }
     }
 
     /// May this connection reach this service of `published` now?
@@ -252,7 +281,7 @@ impl Enforcer {
     }
 
     /// Whose connection it is, trust not asked.
-    fn whose(&self, published: &Published, connection: &Connection) -> Result<Arc<Device>, DenialReason> {
+    pub(super) fn whose(&self, published: &Published, connection: &Connection) -> Result<Arc<Device>, DenialReason> {
         match connection.resolved().as_ref() {
             Some(resolved) if resolved.generation == published.snapshot().generation() => resolved.device.clone(),
             _ => self.resolve(published, connection),
@@ -368,7 +397,7 @@ fn trusted(connection: &Connection, now: Timestamp) -> Result<(), DenialReason> 
 }
 
 /// A denial for which no posture was asked.
-fn unasked(published: &Published, reason: DenialReason, service: ServiceIndex) -> Arc<Denial> {
+pub(super) fn unasked(published: &Published, reason: DenialReason, service: ServiceIndex) -> Arc<Denial> {
     let service = published.snapshot().service(service).map(|service| service.id.clone());
     Arc::new(engine::refusal(published.snapshot(), reason, None, service))
 }
@@ -383,8 +412,16 @@ impl Enforcer {
         let _in_turn = device.intake.lock().await;
         let posture = device.known().posture().apply(report)?;
         self.store.put(Table::Postures, device.identity().as_str(), &posture).await?;
-        device.learn(posture);
+        self.learn(device, posture);
         Ok(())
+    }
+
+    /// Puts what is known of a device into force, and tells whoever decides again.
+    pub(super) fn learn(&self, device: &Device, posture: Posture) {
+        device.learn(posture);
+        if let Some(device) = self.device(device.identity()).filter(|device| !device.under_way.is_empty()) {
+            self.news.of_device(&device, news::POSTURE);
+        }
     }
 
     /// From now on failure records go to the receiver instead of the store, which is about to be closed here and opened by

@@ -63,6 +63,7 @@ impl Enforcer {
         let put = Store::put_of(Table::Locks, identity.as_str(), &*lock)?;
         self.store.write(vec![put, Trail::write(&entry)?]).await?;
         device.lock(Some(Arc::clone(&lock)));
+        self.decide_again_for(identity);
         self.trail.keep(entry);
         Ok(lock)
     }

@@ -1,7 +1,7 @@
 //! Live state and the enforcement of decisions.
 //!
 //! This floor owns what changes while the gateway runs: the snapshot in force, the devices with their posture and cached
-//! verdicts, the connections, and the failure history. Everything above asks it; nothing above keeps an answer.
+//! verdicts, the sessions under way, and the failure history. Everything above asks it; nothing above keeps an answer.
 
 pub mod audit;
 mod busy;
@@ -12,10 +12,14 @@ pub mod enforcer;
 mod failures;
 mod kept;
 pub mod locks;
+mod news;
 pub mod nonces;
 pub mod objects;
 pub mod published;
+mod revoker;
 pub mod second_factor;
+pub mod session;
+pub mod sessions;
 mod unreadable;
 mod waiting;
 
@@ -30,4 +34,6 @@ pub use nonces::{Nonce, Nonces};
 pub use objects::{Change, ChangeRefused, Object, ObjectId, Turn};
 pub use published::Published;
 pub use second_factor::{FactorRefused, SecondFactors};
+pub use session::{Cause, EndSignal, Ended, Entry, Protocol, Session, Since};
+pub use sessions::Place;
 pub use waiting::wait_until;

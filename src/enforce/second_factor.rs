@@ -235,7 +235,7 @@ impl SecondFactors {
         self.enforcer.store.write(writes).await?;
         self.enrolled().insert(device.identity().clone(), Arc::new(enrolment));
         if let Some(posture) = posture {
-            device.learn(posture);
+            self.enforcer.learn(device, posture);
         }
         Ok(())
     }
@@ -246,7 +246,7 @@ impl SecondFactors {
         let writes = vec![Write::delete(Table::SecondFactors, key)?, Store::put_of(Table::Postures, key, &posture)?];
         self.enforcer.store.write(writes).await?;
         self.enrolled().remove(device.identity());
-        device.learn(posture);
+        self.enforcer.learn(device, posture);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Waiting for a moment of the clock.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
@@ -20,7 +21,15 @@ async fn wait_by<F: Future<Output = ()>>(sleep: impl Fn(Duration) -> F, clock: &
         if left.is_zero() {
             return;
         }
-        sleep(left.min(limits::TIMER_TRUSTED_MAX)).await;
+        let moved = poll_fn(|context| {
+            clock.wake_when_moved(context.waker());
+            if clock.now() < moment { Poll::Pending } else { Poll::Ready(()) }
+        });
+        tokio::select! {
+            biased;
+            () = moved => return,
+            () = sleep(left.min(limits::TIMER_TRUSTED_MAX)) => {}
+        }
     }
 }
 

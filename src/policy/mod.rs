@@ -7,6 +7,7 @@
 pub mod address;
 pub mod compile;
 pub mod device_list;
+pub mod diff;
 pub mod enrolment;
 pub mod expression;
 pub mod integration;

@@ -30,6 +30,7 @@ use super::judged::{Judged, Outcome};
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use super::respond;
+use super::standing;
 use crate::decision::Permit;
 use crate::enforce::Connection;
 
@@ -116,7 +117,6 @@ where
         if !judged.judge(&self.gate, session) {
             return Err(refused());
         }
-        judged.stand();
         if let Some(admitted) = judged.admitted() {
             self.inner.permitted(&admitted, inner);
         }
@@ -175,6 +175,7 @@ where
         upstream_request: &mut RequestHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
+        standing::restore_te(session.req_header(), upstream_request);
         self.inner.upstream_request_filter(session, upstream_request, &mut ctx.inner).await?;
         if ctx.judged.claim(upstream_request) { Ok(()) } else { Err(refused()) }
     }

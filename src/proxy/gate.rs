@@ -14,10 +14,11 @@ use pingora_proxy::{HttpProxy, http_proxy};
 use super::enforced::{Enforced, GatedProxy};
 use super::headers::{ConnectionClaims, ForwardedCertificate};
 use super::request_id::RequestId;
+use super::serving::Serving;
 use super::standing::StreamGate;
 use crate::config::{self, Network};
 use crate::decision::{DenialReason, Failure};
-use crate::enforce::{Connection, Enforcer};
+use crate::enforce::{Connection, EndSignal, Enforcer, Entry, Place, Protocol};
 use crate::limits::CLIENT_STREAMS_MAX;
 use crate::telemetry::Metrics;
 use crate::tls::{CredentialFactory, TlsPeer};
@@ -103,7 +104,7 @@ impl Gate {
     }
 
     /// Decides about a connection, and leaves with it what its requests will need.
-    async fn admit(&self, stream: &Stream) -> Result<(), Turned> {
+    async fn admit(&self, stream: &Stream) -> Result<(Place, Arc<EndSignal>), Turned> {
         let digest = stream.get_ssl_digest().ok_or(Turned::away(DenialReason::NoIdentity))?;
         let peer = digest.extension.get::<TlsPeer>().ok_or(Turned::away(DenialReason::NoIdentity))?;
         let identity = peer.identity().map_err(|reason| Turned::away(reason.into()))?;
@@ -112,26 +113,40 @@ impl Gate {
             let id = RequestId::generate(self.enforcer.clock().now()).shared();
             let credential = self.credentials.credential(identity);
             Arc::new(GatedConnection {
-                connection: Connection::new(id, address, peer.server_name().map(|name| &**name), Some(credential)),
+                connection: Arc::new(Connection::new(
+                    id,
+                    address,
+                    peer.server_name().map(|name| &**name),
+                    Some(credential),
+                )),
                 claims: ConnectionClaims::new(self.options.client_certificate.as_ref(), identity, address),
             })
         });
         let gated = gated.ok_or(Turned::away(DenialReason::NoIdentity))?;
-        match self.enforcer.admit(&gated.connection).await {
-            Ok(_) => Ok(()),
-            Err(reason) => Err(Turned { reason, connection: Some(gated) }),
-        }
+        let turned = |reason| Turned { reason, connection: Some(Arc::clone(&gated)) };
+        self.enforcer.admit(&gated.connection).await.map_err(turned)?;
+        self.enforcer.keep_watch(|| self.credentials.epochs());
+        let signal = Arc::new(EndSignal::default());
+        let entry = Entry {
+            request_id: Arc::clone(gated.connection.id()),
+            began: self.enforcer.clock().now(),
+            protocol: Protocol::Connection,
+            signal: Arc::clone(&signal),
+        };
+        let place = self.enforcer.enter_connection(&gated.connection, entry).map_err(turned)?;
+        Ok((place, signal))
     }
 
     /// Tells of a connection that was closed: the log names the certificate, the metric the reason only.
     fn report(&self, turned: &Turned, stream: &Stream) {
         self.metrics().connection_refused(turned.reason.code());
         let connection = turned.connection.as_ref().map(|gated| &gated.connection);
-        let certificate = connection.and_then(Connection::credential).map(|credential| credential.describe());
+        let certificate =
+            connection.and_then(|connection| connection.credential()).map(|credential| credential.describe());
         tracing::warn!(
             reason = turned.reason.code(),
             peer = client_address(stream).map(tracing::field::display),
-            server_name = connection.and_then(Connection::server_name),
+            server_name = connection.and_then(|connection| connection.server_name()),
             certificate,
             "connection refused"
         );
@@ -181,7 +196,7 @@ impl Turned {
 /// A connection that came in, kept with it for its requests.
 #[derive(Debug)]
 pub(super) struct GatedConnection {
-    pub(super) connection: Connection,
+    pub(super) connection: Arc<Connection>,
     pub(super) claims: ConnectionClaims,
 }
 
@@ -215,13 +230,15 @@ where
     async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let _live = self.gate.metrics().live_connection();
         match self.gate.admit(&stream).await {
-            Ok(()) => self.app.process_new(stream, shutdown).await,
+            Ok((place, signal)) => {
+                Serving { gate: &self.gate, place, signal, shutdown }.http(&self.app, stream).await;
+            }
             Err(turned) => {
                 self.gate.report(&turned, &stream);
                 stream.shutdown().await;
-                None
             }
         }
+        None
     }
 
     async fn cleanup(&self) {

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode, Uri};
+use http::{HeaderValue, StatusCode, Uri, Version};
 use pingora::Error;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::l4::socket::SocketAddr;
@@ -17,11 +17,11 @@ use super::hygiene::{self, Fault, Target};
 use super::me;
 use super::refusal::{Refusal, UpstreamFault};
 use super::request_id::RequestId;
-use super::respond::Reply;
-use super::standing::Standing;
+use super::respond::{self, Reply};
+use super::standing;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::decision::{Denial, DenialReason, FailedService, Failure, Permit, engine};
-use crate::enforce::{Connection, Published};
+use crate::enforce::{Connection, Entry, Place, Protocol, Published};
 use crate::policy::ServiceIndex;
 use crate::telemetry::metrics::{Live, UpstreamMetrics};
 
@@ -45,6 +45,8 @@ pub(super) struct Judged {
     previous: Option<Box<dyn Any + Send + Sync>>,
     /// When it began, by the clock that decisions go by.
     began: Timestamp,
+    /// Its place among what is under way, from the moment it is judged.
+    place: Option<Place>,
     clock: Stopwatch,
     /// How long judging took, where somebody will read it.
     decided_in: Option<Duration>,
@@ -84,6 +86,7 @@ impl Judged {
             asked: None,
             previous: None,
             began,
+            place: None,
             clock: Stopwatch::start(),
             decided_in: None,
             _live: gate.metrics().live_request(),
@@ -104,16 +107,6 @@ impl Judged {
     pub(super) fn admitted(&self) -> Option<Admitted<'_>> {
         let connection = &self.connection.as_ref()?.connection;
         Some(Admitted { permit: self.permit()?, connection, request_id: &self.request_id })
-    }
-
-    /// Has a request that was let through for a while asked again when that while is over.
-    pub(super) fn stand(&self) {
-        if let (Some(permit), Some(connection)) = (self.permit(), &self.connection)
-            && permit.valid_until() != Timestamp::MAX
-        {
-            let (permit, connection) = (Arc::clone(permit), Arc::clone(connection));
-            Standing { request_id: self.request_id.clone(), connection, permit }.begin();
-        }
     }
 
     /// What the wrapped proxy kept from the request before on the same connection, until this one is judged.
@@ -163,7 +156,7 @@ impl Judged {
         });
     }
 
-    fn verdict(&self, gate: &Gate, session: &Session) -> Result<Outcome, Refusal> {
+    fn verdict(&mut self, gate: &Gate, session: &Session) -> Result<Outcome, Refusal> {
         let target = inspect(session).map_err(Refusal::Malformed)?;
         let published = gate.enforcer().published();
         let Some(gated) = &self.connection else {
@@ -174,16 +167,24 @@ impl Judged {
             return own_page(gate, &published, connection, session.req_header());
         }
         let service = route(&published, &target)?;
-        let verdict = gate.enforcer().decide_at(&published, connection, service, self.began);
+        let entry = Entry {
+            request_id: self.request_id.shared(),
+            began: self.began,
+            protocol: protocol(session.req_header()),
+            signal: standing::signal(),
+        };
+        let verdict = gate.enforcer().enter(&published, connection, service, entry);
         let object = published.snapshot().service(service);
         let denied = |denial| Refusal::Denied { denial, service: object.cloned() };
-        let permit = match verdict {
+        let (permit, place) = match verdict {
             // Before anything else, a service that must not be revealed is answered like one that does not exist.
             Err(denial) if object.is_none_or(|service| service.concealed) => return Err(denied(denial)),
             _ if misdirected(gate, &published, connection, &target, service) => return Err(Refusal::Misdirected),
             Err(denial) => return Err(denied(denial)),
-            Ok(permit) => permit,
+            Ok(entered) => entered,
         };
+        self.place = Some(place);
+        standing::note(session.req_header());
         Ok(Outcome::Permitted { permit, upstream: published.upstream(service).cloned() })
     }
 }
@@ -197,6 +198,14 @@ fn own_page(
 ) -> Result<Outcome, Refusal> {
     let device = gate.enforcer().identify(published, connection).map_err(|reason| denied(published, reason))?;
     Ok(Outcome::Answered(me::answer(gate, published, connection, &device, &request.method, &request.headers)))
+}
+
+fn protocol(request: &RequestHeader) -> Protocol {
+    match request.version {
+        Version::HTTP_2 if respond::is_grpc(request.version, &request.headers) => Protocol::Grpc,
+        Version::HTTP_2 => Protocol::Http2,
+        _ => Protocol::Http1,
+    }
 }
 
 /// Everything that would be read differently by somebody else is a fault.
@@ -284,8 +293,13 @@ impl Judged {
         true
     }
 
-    /// Puts the request's id on a response.
+    /// Puts the request's id on a response, and notes what the connection becomes by it.
     pub(super) fn sign(&self, response: &mut ResponseHeader) -> pingora::Result<()> {
+        if let Some(place) = &self.place
+            && response.status == StatusCode::SWITCHING_PROTOCOLS
+        {
+            place.speaks(Protocol::WebSocket);
+        }
         response.insert_header(names::REQUEST_ID, self.request_id.to_header_value())
     }
 }
@@ -323,7 +337,7 @@ impl Judged {
             target: DECISION_LOG,
             request_id = %self.request_id,
             connection_id = connection.map(|connection| &**connection.id()),
-            peer = connection.and_then(Connection::peer).map(tracing::field::display),
+            peer = connection.and_then(|connection| connection.peer()).map(tracing::field::display),
             identity = described.identity,
             service = described.service,
             decision = described.decision,

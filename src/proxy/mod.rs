@@ -57,18 +57,23 @@
 //! ```
 
 mod enforced;
+mod farewell;
 mod gate;
 pub mod headers;
 pub mod hygiene;
 mod judged;
+mod lent_stream;
 mod listener;
+mod loan;
 mod me;
 mod page;
+mod progress;
 mod proxy_header;
 pub mod refusal;
 mod request_id;
 pub mod respond;
 mod router;
+mod serving;
 mod standing;
 mod tally;
 mod upstream;

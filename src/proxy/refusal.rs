@@ -114,6 +114,8 @@ fn is_about_the_connection(reason: DenialReason) -> bool {
         | DenialReason::UnknownService
         | DenialReason::NoPolicy
         | DenialReason::PostureFailed
+        | DenialReason::EndedByOperator
+        | DenialReason::TooManySessions
         | DenialReason::EvaluationFailed => false,
     }
 }

@@ -46,6 +46,11 @@ impl RequestId {
         (fits && id.as_bytes().iter().copied().all(plain)).then(|| RequestId(id.clone()))
     }
 
+    /// The id of a request that has one.
+    pub(super) fn known(id: &Arc<str>) -> Self {
+        RequestId::of(HeaderValue::from_str(id).ok())
+    }
+
     /// The id's text.
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()

@@ -72,7 +72,7 @@ pub(super) struct Problem<'a> {
 /// The answer to a refused request.
 pub fn render(refusal: &Refusal, asked: &Asked<'_>) -> Reply {
     let problem = problem(refusal, asked.request_id);
-    let mut reply = if is_grpc(asked) {
+    let mut reply = if is_grpc(asked.version, asked.headers) {
         grpc_reply(&problem)
     } else if prefers_html(asked.headers) {
         html_reply(&problem)
@@ -91,6 +91,9 @@ fn problem<'a>(refusal: &'a Refusal, request_id: &'a RequestId) -> Problem<'a> {
         Refusal::Misdirected => {
             let detail = "This connection was made for another service; open a new one for this host.";
             (StatusCode::MISDIRECTED_REQUEST, refusal.code(), detail)
+        }
+        Refusal::Denied { denial, .. } if denial.reason == DenialReason::TooManySessions => {
+            (StatusCode::SERVICE_UNAVAILABLE, denial.reason.code(), denial.reason.title())
         }
         Refusal::Denied { denial, service } => match service {
             Some(service) if !service.concealed => (StatusCode::FORBIDDEN, denial.reason.code(), denial.reason.title()),
@@ -189,9 +192,9 @@ fn reply(problem: &Problem<'_>, content_type: &'static str, body: Bytes) -> Repl
 }
 
 /// gRPC has its own status, which takes the place of trailers when there is no body ("Trailers-Only").
-fn is_grpc(asked: &Asked<'_>) -> bool {
-    let content_type = asked.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    asked.version == Version::HTTP_2 && content_type.starts_with(b"application/grpc")
+pub(super) fn is_grpc(version: Version, headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    version == Version::HTTP_2 && content_type.starts_with(b"application/grpc")
 }
 
 fn grpc_reply(problem: &Problem<'_>) -> Reply {
@@ -308,6 +311,7 @@ async fn write(session: &mut ServerSession, reply: Reply, body_wanted: bool) -> 
     match session {
         // The status of gRPC must end the stream in the frame it is in.
         ServerSession::H2(stream) if body.is_empty() => stream.write_response_header(Box::new(head), true),
+        ServerSession::Custom(call) if body.is_empty() => call.write_response_header(Box::new(head), true).await,
         other => {
             other.write_response_header(Box::new(head)).await?;
             if !body.is_empty() {

@@ -1,58 +1,56 @@
-//! Requests that were let through, asked again at the moment at which time alone may have changed the answer.
+//! Requests that were let through, and how they end when they are no longer allowed.
 //!
-//! A permit says until when it holds. When that moment comes while the request is still under way (a slow response, a WebSocket,
-//! a stream), it is decided once more, by the same evaluator; what is no longer allowed is cut. Everything else about the
-//! request is left to the proxy.
+//! Whoever decides again (see [`crate::enforce`]) rings a request's signal; here somebody listens, tells of it once, and ends the
+//! request. Everything else about it is left to the proxy.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::header::{ACCEPT, TE, UPGRADE};
+use http::{HeaderValue, Method, Version};
 use pingora::apps::{HttpServerApp, HttpServerOptions};
+use pingora::http::RequestHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::server::ShutdownWatch;
-use tokio::sync::Notify;
 
-use super::gate::{Gate, GatedConnection};
-use super::request_id::RequestId;
-use crate::clock::Timestamp;
-use crate::decision::{Denial, DenialReason, FailedService, Failure, Permit, engine};
-use crate::enforce::wait_until;
+use super::farewell;
+use super::gate::Gate;
+use super::headers;
+use super::lent_stream::StreamLoan;
+use super::loan::{Asked, LOAN};
+use super::respond;
+use crate::decision::{FailedService, Failure};
+use crate::enforce::{EndSignal, Ended, Protocol, Session};
 
 tokio::task_local! {
-    /// The request that the running task serves. Pingora's hooks run inside the task and cannot be handed anything.
-    static UNDERWAY: Arc<Underway>;
+    /// The signal of the request that the running task serves. Pingora's hooks run inside the task and cannot be handed anything.
+    static SIGNAL: Arc<EndSignal>;
 }
 
-/// A request that may have been let through.
-#[derive(Default)]
-struct Underway {
-    standing: Mutex<Option<Standing>>,
-    let_through: Notify,
+/// The signal of the request that is being judged.
+///
+/// INVARIANT: every request of a protected proxy runs inside a [`StreamGate`]; another application that calls the hooks by
+/// itself decides each request and nothing more.
+pub(super) fn signal() -> Arc<EndSignal> {
+    SIGNAL.try_with(Arc::clone).unwrap_or_default()
 }
 
-/// A request that was let through for a while.
-#[derive(Clone)]
-pub(super) struct Standing {
-    pub(super) request_id: RequestId,
-    pub(super) connection: Arc<GatedConnection>,
-    pub(super) permit: Arc<Permit>,
-}
-
-impl Standing {
-    /// Has the request asked again when its permit ends.
-    pub(super) fn begin(self) {
-        // INVARIANT: every request of a protected proxy runs inside a `StreamGate`; another application that calls the
-        // hooks by itself decides each request and nothing more.
-        let _ = UNDERWAY.try_with(|underway| {
-            *underway.standing.lock().unwrap_or_else(PoisonError::into_inner) = Some(self);
-            underway.let_through.notify_one();
+/// Notes what of a request matters for its refusal, should it come later.
+pub(super) fn note(request: &RequestHeader) {
+    // Only HTTP/1 connections are lent.
+    let _ = LOAN.try_with(|loan| {
+        let upgrade = request.headers.get(UPGRADE);
+        loan.asks(Asked {
+            head_only: request.method == Method::HEAD,
+            websocket: upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket")),
+            accept: request.headers.get_all(ACCEPT).iter().cloned().collect(),
         });
-    }
+    });
 }
 
-/// An HTTP application whose requests are asked again when their permits end.
+/// An HTTP application whose requests end when they are no longer allowed.
 #[derive(Debug)]
 pub struct StreamGate<A> {
     gate: Arc<Gate>,
@@ -76,14 +74,33 @@ where
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<pingora::apps::ReusedHttpStream> {
-        let underway = Arc::new(Underway::default());
-        let work = UNDERWAY.scope(Arc::clone(&underway), self.app.process_new_http(session, shutdown));
-        tokio::select! {
-            biased;
-            done = work => done,
-            // Dropping the work drops the session: an HTTP/1 connection closes, an HTTP/2 stream is reset.
-            () = self.gate.until_denied(&underway) => None,
+        let signal = Arc::new(EndSignal::default());
+        let connection = LOAN.try_with(Arc::clone).ok();
+        if let Some(connection) = &connection {
+            connection.next_request();
         }
+        let (call, session) = lend_call(session);
+        let work = SIGNAL.scope(Arc::clone(&signal), self.app.process_new_http(session, shutdown));
+        let ended = tokio::select! {
+            biased;
+            done = work => return done,
+            // The work ends here, and with it the upstream's part. What was lent comes back; an HTTP/2 stream that was not is
+            // reset.
+            ended = signal.rung() => ended,
+        };
+        let session = signal.session()?;
+        self.gate.tell_of_end(session, ended);
+        let mut lingering = None;
+        if let Some(call) = call.and_then(|call| call.reclaim()) {
+            farewell::over_grpc(call, session, ended).await;
+        } else if let Some(connection) = connection {
+            lingering = farewell::over_http1(&connection, session, ended).await;
+        }
+        self.gate.metrics().revoked(ended.cause.code(), ended.since.elapsed().as_secs_f64());
+        if let Some(stream) = lingering {
+            farewell::linger(stream).await;
+        }
+        None
     }
 
     fn h2_options(&self) -> Option<H2Options> {
@@ -103,71 +120,67 @@ where
     }
 }
 
+/// Lends a gRPC call, which has a last word of its own; everything else is Pingora's as it is.
+fn lend_call(session: ServerSession) -> (Option<Arc<StreamLoan>>, ServerSession) {
+    match session {
+        ServerSession::H2(stream) if respond::is_grpc(Version::HTTP_2, &stream.req_header().headers) => {
+            let (loan, lent) = StreamLoan::of(stream);
+            (Some(loan), lent)
+        }
+        other => (None, other),
+    }
+}
+
+/// Pingora takes `te` from what it does not know to be HTTP/2; without it some gRPC servers refuse the call.
+pub(super) fn restore_te(request: &RequestHeader, upstream: &mut RequestHeader) {
+    if upstream.version == Version::HTTP_2
+        && respond::is_grpc(request.version, &request.headers)
+        && request.headers.get(TE).is_some_and(|te| te == TRAILERS)
+    {
+        headers::set(upstream, TE.as_str(), TRAILERS);
+    }
+}
+
+/// The one value of `te` that HTTP/2 has (RFC 9113, 8.2.2).
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
 impl Gate {
-    /// Returns when a request that was let through is no longer allowed, told and recorded; never for any other.
-    async fn until_denied(&self, underway: &Underway) {
-        underway.let_through.notified().await;
-        let standing = underway.standing.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(standing) = standing else {
-            return std::future::pending().await;
+    /// The log line, the counters and the failure record of something that was ended.
+    pub(super) fn tell_of_end(&self, session: &Session, ended: &Ended) {
+        let Ended { cause, denial, .. } = ended;
+        let connection = session.connection();
+        let service = session.service();
+        let message = match session.protocol() {
+            Protocol::Connection => {
+                self.metrics().connection_ended(denial.reason.code());
+                "connection ended: nothing is allowed on it any more"
+            }
+            _ => {
+                self.metrics().request_ended(denial.reason.code());
+                "request ended: it is no longer allowed"
+            }
         };
-        let mut until = standing.permit.valid_until();
-        loop {
-            if until == Timestamp::MAX {
-                return std::future::pending().await;
-            }
-            wait_until(&**self.enforcer().clock(), until).await;
-            match self.ask_again(&standing) {
-                Ok(permit) => until = permit.valid_until(),
-                Err(denial) => return self.ended(&standing, &denial),
-            }
-        }
-    }
-
-    fn ask_again(&self, standing: &Standing) -> Result<Arc<Permit>, Arc<Denial>> {
-        let enforcer = self.enforcer();
-        let published = enforcer.published();
-        let snapshot = published.snapshot();
-        let (identity, service) = (standing.permit.identity_id(), &standing.permit.service().id);
-        let refuse =
-            |reason| Err(Arc::new(engine::refusal(snapshot, reason, Some(identity.clone()), Some(service.clone()))));
-        let Some(index) = snapshot.find_service(service) else {
-            return refuse(DenialReason::UnknownService);
-        };
-        match enforcer.identify(&published, &standing.connection.connection) {
-            Ok(device) => {
-                let certificate = standing.connection.connection.fingerprint();
-                enforcer.verdict(snapshot, &device, certificate, index, enforcer.clock().now())
-            }
-            Err(reason) => refuse(reason),
-        }
-    }
-
-    /// The log line, the counter and the failure record of a request that is cut.
-    fn ended(&self, standing: &Standing, denial: &Denial) {
-        let Standing { request_id, connection, permit } = standing;
-        let connection = &connection.connection;
-        let service = permit.service();
-        self.metrics().request_ended(denial.reason.code());
         tracing::info!(
             target: "postern::decision",
-            request_id = %request_id,
+            request_id = &**session.request_id(),
             connection_id = &**connection.id(),
             peer = connection.peer().map(tracing::field::display),
-            identity = permit.identity_id().as_str(),
-            service = &*service.name,
+            identity = session.identity().as_str(),
+            service = service.map(|service| &*service.name),
+            protocol = session.protocol().code(),
             decision = "end",
+            cause = cause.code(),
             reason = denial.reason.code(),
             checks = super::judged::checks(denial),
             generation = denial.generation,
-            "request ended: it is no longer allowed"
+            "{message}"
         );
         self.enforcer().record(Failure {
             when: self.enforcer().clock().now(),
-            request_id: request_id.shared(),
+            request_id: Arc::clone(session.request_id()),
             connection_id: Arc::clone(connection.id()),
-            identity: permit.identity_id().clone(),
-            service: Some(FailedService { id: service.id.clone(), name: Arc::clone(&service.name) }),
+            identity: session.identity().clone(),
+            service: service.map(|service| FailedService { id: service.id.clone(), name: Arc::clone(&service.name) }),
             reason: denial.reason,
             policies: denial.policies.clone(),
             lock: denial.lock.clone(),

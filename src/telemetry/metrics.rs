@@ -16,6 +16,9 @@ use super::tally::Tally;
 /// Why metrics cannot be registered or rendered.
 pub use prometheus::Error as MetricsError;
 
+/// A number that goes up and down.
+pub use prometheus::IntGauge as Gauge;
+
 /// All metrics of one gateway, in a registry of its own.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -30,6 +33,9 @@ pub struct Metrics {
     refused_connections: IntCounterVec,
     refused_requests: IntCounterVec,
     ended_requests: IntCounterVec,
+    ended_connections: IntCounterVec,
+    live_sessions: IntGaugeVec,
+    revocation_seconds: HistogramVec,
     posture_reports: IntCounterVec,
     evidence: IntCounterVec,
     store_writes: IntCounterVec,
@@ -50,6 +56,8 @@ pub struct Metrics {
     pub live_connections: IntGauge,
     /// Requests in flight now.
     pub live_requests: IntGauge,
+    /// Time taken to decide what is under way again after one piece of news or several at once.
+    pub redecision_seconds: Histogram,
     /// The generation of the snapshot in force.
     pub snapshot_generation: IntGauge,
     /// Identities in the snapshot in force.
@@ -197,6 +205,27 @@ impl Metrics {
                 "Posture reports by how they were vouched for (signed, unsigned, or the code of a refused signature).",
                 &["result"],
             )?,
+            ended_connections: register.counters(
+                "postern_ended_connections_total",
+                "Client connections that were ended because nothing is allowed on them any more, by reason code.",
+                &["reason"],
+            )?,
+            live_sessions: register.gauge_vec(
+                "postern_live_sessions",
+                "Requests, streams and connections under way now, by protocol.",
+                &["protocol"],
+            )?,
+            revocation_seconds: register.histograms(
+                "postern_revocation_seconds",
+                "Time from the moment a change was accepted to the last byte of what it ended, by cause.",
+                &["cause"],
+                &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0],
+            )?,
+            redecision_seconds: register.histogram(
+                "postern_redecision_seconds",
+                "Time taken to decide what is under way again, all news that came together at once.",
+                &[10e-6, 50e-6, 100e-6, 500e-6, 1e-3, 5e-3, 10e-3, 50e-3, 100e-3, 500e-3, 1.0],
+            )?,
             posture_reports: register.counters(
                 "postern_posture_reports_total",
                 "Posture reports received, by result (stored, invalid, too-large, too-many, bad-evidence, unavailable).",
@@ -337,6 +366,21 @@ impl Metrics {
     /// Counts a request that was cut while it was under way.
     pub fn request_ended(&self, reason: &str) {
         self.ended_requests.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a connection that was ended while it was open.
+    pub fn connection_ended(&self, reason: &str) {
+        self.ended_connections.with_label_values(&[reason]).inc();
+    }
+
+    /// The gauge of what is under way over a protocol.
+    pub fn live_sessions(&self, protocol: &str) -> IntGauge {
+        self.live_sessions.with_label_values(&[protocol])
+    }
+
+    /// Records how long it took from a change to the end of something that it no longer allows.
+    pub fn revoked(&self, cause: &str, seconds: f64) {
+        self.revocation_seconds.with_label_values(&[cause]).observe(seconds);
     }
 
     /// Counts a posture report.

@@ -39,6 +39,11 @@ impl CredentialFactory {
         CredentialFactory { trust, subjects: subjects.into(), enrolment: enrolment.map(Arc::new) }
     }
 
+    /// News of changes of what certificates are trusted.
+    pub fn epochs(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.trust.subscribe()
+    }
+
     /// The credential of a connection made with `identity`.
     pub fn credential(&self, identity: &Arc<VerifiedIdentity>) -> Arc<dyn Credential> {
         Arc::new(CertificateCredential {
@@ -70,6 +75,10 @@ impl Credential for CertificateCredential {
 
     fn trust_epoch(&self) -> u64 {
         self.trust.epoch()
+    }
+
+    fn trusted_until(&self, now: Timestamp) -> Result<Timestamp, DenialReason> {
+        self.trust.trusted_until(&self.identity, now).map_err(DenialReason::from)
     }
 
     fn names(&self) -> &[Subject] {

@@ -120,6 +120,11 @@ impl TrustStore {
         Ok(Trust { epoch: bundle.epoch, from: standing.from, until: standing.until })
     }
 
+    /// [`TrustBundle::trusted_until`] by the bundle in use.
+    pub fn trusted_until(&self, identity: &VerifiedIdentity, now: Timestamp) -> Result<Timestamp, DistrustReason> {
+        self.current.load().trusted_until(identity, now)
+    }
+
     /// Reads the same files again. On any error the bundle in use stays. Blocks on files.
     pub fn reload(&self, now: Timestamp) -> Result<Reloaded, TrustError> {
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);

@@ -180,7 +180,8 @@ async fn a_websocket_is_cut() {
         assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("one"));
     }
     let end = timeout(PATIENCE, cut.next()).await.expect("the conversation is cut");
-    assert!(end.is_none_or(|message| message.is_err()), "nothing is said any more");
+    let Some(Ok(Message::Close(Some(farewell)))) = end else { panic!("no farewell: {end:?}") };
+    assert_eq!(farewell.reason.as_str(), "posture-failed");
     scene.assert_ended_once(&request_id(response.headers())).await;
     kept.send(Message::text("two")).await.unwrap();
     assert_eq!(kept.next().await.unwrap().unwrap(), Message::text("two"));

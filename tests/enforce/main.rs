@@ -8,5 +8,6 @@ mod objects;
 mod failures;
 mod intake;
 mod locks;
+mod sessions;
 mod verdicts;
 mod world;

@@ -26,6 +26,7 @@ pub(crate) const THEN: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 pub(crate) struct TestCredential {
     names: Vec<Subject>,
     trust: Mutex<Result<(), DenialReason>>,
+    expires: Mutex<Timestamp>,
     enrollment: Option<Enrollment>,
     fingerprint: String,
 }
@@ -39,9 +40,14 @@ impl TestCredential {
         Arc::new(TestCredential {
             names: vec![name.parse().unwrap()],
             trust: Mutex::new(Ok(())),
+            expires: Mutex::new(Timestamp::MAX),
             enrollment,
             fingerprint: "ab".repeat(32),
         })
+    }
+
+    pub(crate) fn expire_at(&self, moment: Timestamp) {
+        *self.expires.lock().unwrap() = moment;
     }
 
     pub(crate) fn distrust(&self, reason: DenialReason) {
@@ -50,8 +56,14 @@ impl TestCredential {
 }
 
 impl Credential for TestCredential {
-    fn recheck(&self, _now: Timestamp) -> Result<(), DenialReason> {
-        *self.trust.lock().unwrap()
+    fn recheck(&self, now: Timestamp) -> Result<(), DenialReason> {
+        self.trusted_until(now).map(drop)
+    }
+
+    fn trusted_until(&self, now: Timestamp) -> Result<Timestamp, DenialReason> {
+        (*self.trust.lock().unwrap())?;
+        let expires = *self.expires.lock().unwrap();
+        if now < expires { Ok(expires) } else { Err(DenialReason::CertificateExpired) }
     }
 
     fn names(&self) -> &[Subject] {
@@ -109,6 +121,11 @@ impl House {
         let credential = TestCredential::named("cn:u");
         let connection = Connection::new("connection", None, None, Some(credential.clone()));
         House { clock, enforcer, credential, connection }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        use postern::clock::Clock as _;
+        self.clock.now()
     }
 
     pub(crate) fn device(&self) -> Arc<Device> {

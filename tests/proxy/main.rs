@@ -11,6 +11,7 @@ mod listener;
 mod me;
 mod protocols;
 mod refusal;
+mod revocation;
 mod routing;
 #[path = "../support/mod.rs"]
 mod support;

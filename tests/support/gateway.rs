@@ -10,10 +10,11 @@ use postern::clock::ManualClock;
 use postern::config::FrontDoor;
 use postern::enforce::Enforcer;
 use postern::policy::subject::SubjectKind;
+use postern::posture::Posture;
 use postern::proxy::{
     ConnectionGate, Ending, Enforced, Gate, GateOptions, GatedProxy, Listener, Pools, StreamGate, UpstreamRouter,
 };
-use postern::store::Store;
+use postern::store::{Store, Table};
 use postern::telemetry::Metrics;
 use postern::tls::{
     CredentialFactory, ReloadableResolver, ReloadableVerifier, SilentObserver, TrustStore, gateway_settings,
@@ -35,6 +36,7 @@ pub(crate) struct Gateway {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) trust: Arc<TrustStore>,
     pub(crate) pools: Arc<Pools>,
+    store: Store,
     certificates: Mutex<HashMap<String, Issued>>,
     stop: watch::Sender<Option<Ending>>,
     grace: Duration,
@@ -100,7 +102,8 @@ impl GatewayBuilder {
         }
         let tls = gateway_settings(resolver, verifier).unwrap();
         let metrics = Metrics::new().unwrap();
-        let enforcer = Enforcer::new(clock.clone(), metrics, Store::memory().unwrap());
+        let store = Store::memory().unwrap();
+        let enforcer = Enforcer::new(clock.clone(), metrics, store.clone());
         let credentials = CredentialFactory::new(trust.clone(), &[SubjectKind::Spiffe], None);
         let gate = Gate::new(Arc::clone(&enforcer), credentials, self.options);
         let mut app = gate.protect(proxy, &UpstreamRouter::configuration());
@@ -117,6 +120,7 @@ impl GatewayBuilder {
             clock,
             trust,
             pools,
+            store,
             certificates: Mutex::default(),
             stop,
             grace: self.grace,
@@ -142,6 +146,14 @@ impl Gateway {
     pub(crate) fn publish(&self, policy: Policy) {
         self.enforcer.publish_files(policy.0).unwrap();
         self.pools.adopt(self.enforcer.published().snapshot());
+    }
+
+    /// Brings back what is known of devices, as after a restart. For before anybody has connected.
+    pub(crate) async fn recall(&self, postures: &[(&str, Posture)]) {
+        for (identity, posture) in postures {
+            self.store.put(Table::Postures, identity, posture).await.unwrap();
+        }
+        self.enforcer.restore().unwrap();
     }
 
     /// The certificate of `name`, issued when first asked for.

@@ -147,6 +147,7 @@ fn router(seen: Arc<Seen>) -> Router {
         .route("/never", get(never))
         .route("/ws", get(ws))
         .route("/grpc/echo", any(grpc))
+        .route("/grpc/stream", any(grpc_stream))
         .fallback(describe)
         .with_state(seen)
 }
@@ -233,7 +234,8 @@ async fn echo(mut socket: WebSocket) {
 async fn grpc(State(seen): State<Arc<Seen>>, request: Request) -> Response {
     seen.count();
     let te = request.headers().get("te").cloned();
-    let body = request.into_body().collect().await.unwrap().to_bytes();
+    // A call that is given up in the middle has nobody left to answer to.
+    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     let (sender, receiver) = mpsc::channel::<Frame<Bytes>>(2);
@@ -244,6 +246,23 @@ async fn grpc(State(seen): State<Arc<Seen>>, request: Request) -> Response {
     if let Some(te) = te {
         response.headers_mut().insert("x-te", te);
     }
+    response
+}
+
+/// One message, then, once released, another and the trailers.
+async fn grpc_stream(State(seen): State<Arc<Seen>>) -> Response {
+    seen.count();
+    let (sender, receiver) = mpsc::channel::<Frame<Bytes>>(1);
+    tokio::spawn(async move {
+        let _ = sender.send(Frame::data(Bytes::from_static(b"\0\0\0\0\x03one"))).await;
+        seen.release.notified().await;
+        let _ = sender.send(Frame::data(Bytes::from_static(b"\0\0\0\0\x03two"))).await;
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        let _ = sender.send(Frame::trailers(trailers)).await;
+    });
+    let mut response = Response::new(Body::new(Received(receiver)));
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
     response
 }
 

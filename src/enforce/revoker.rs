@@ -1,0 +1,257 @@
+//! Deciding again: the one path by which what is under way is asked whether it may go on.
+//!
+//! One task for a gateway waits for news (posture, policy, trust, an operator, the passing of time), decides again what the
+//! news can touch, by the same evaluator as ever, and rings the signal of what is no longer allowed. Ending it well is for those
+//! who serve it.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::device::Device;
+use super::enforcer::Enforcer;
+use super::news::{self, Gathered, News};
+use super::published::Published;
+use super::session::{Cause, Ended, Session, Since};
+use super::waiting::wait_until;
+use crate::clock::{Stopwatch, Timestamp};
+use crate::decision::{Denial, DenialReason, engine};
+use crate::limits::REDECISIONS_AT_A_STRETCH;
+use crate::policy::diff::Changes;
+
+/// The task that decides again. Ends with its enforcer.
+#[derive(Debug, Default)]
+pub(super) struct Revoking(Mutex<Option<JoinHandle<()>>>);
+
+impl Drop for Revoking {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            task.abort();
+        }
+    }
+}
+
+impl Enforcer {
+    /// Sees to it that what is under way is decided again when something changes. `trust` tells of changes of what certificates
+    /// are believed. Must be called inside a runtime; costs next to nothing when it was done before.
+    pub fn keep_watch(self: &Arc<Self>, trust: impl FnOnce() -> watch::Receiver<u64>) {
+        let mut task = self.revoking.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.as_ref().is_none_or(JoinHandle::is_finished) {
+            if task.is_some() {
+                // What an earlier one knew of deadlines is lost with it: everything is asked again.
+                self.news.of_trust();
+            }
+            let revoker = Revoker {
+                enforcer: Arc::downgrade(self),
+                news: Arc::clone(&self.news),
+                known: Arc::clone(&self.published()),
+                deadlines: BinaryHeap::new(),
+            };
+            *task = Some(tokio::spawn(revoker.run(trust())));
+        }
+    }
+
+    /// May this session go on? Until when that holds, or why not.
+    pub(super) fn reconsider(
+        &self,
+        published: &Published,
+        device: &Device,
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<Timestamp, Arc<Denial>> {
+        let snapshot = published.snapshot();
+        let service = session.service().map(|service| &service.id);
+        let refuse =
+            |reason| Arc::new(engine::refusal(snapshot, reason, Some(session.identity().clone()), service.cloned()));
+        let trusted = session.connection.trusted_until(now).map_err(refuse)?;
+        let owner = self.identify(published, &session.connection).map_err(refuse)?;
+        if owner.identity() != device.identity() {
+            // The certificate belongs to somebody else now, and nobody speaks for the identity this was let through for.
+            return Err(refuse(DenialReason::UnknownIdentity));
+        }
+        let Some(service) = service else {
+            self.comes_in(published, &owner).map_err(refuse)?;
+            return Ok(trusted);
+        };
+        let index = snapshot.find_service(service).ok_or_else(|| refuse(DenialReason::UnknownService))?;
+        let permit = self.verdict(snapshot, &owner, session.connection.fingerprint(), index, now)?;
+        session.keep(&permit);
+        Ok(permit.valid_until().min(trusted))
+    }
+
+    /// Decides what of a device is under way again, as far as it `may_differ`.
+    fn decide_again(&self, device: &Arc<Device>, cause: Cause, since: Since, may_differ: impl Fn(&Session) -> bool) {
+        let published = self.published();
+        let now = self.clock().now();
+        let mut next = Timestamp::MAX;
+        for session in device.under_way.sessions() {
+            if session.is_ended() || !may_differ(&session) {
+                continue;
+            }
+            match self.reconsider(&published, device, &session, now) {
+                Ok(until) => next = next.min(until),
+                Err(denial) => session.end(Ended { cause, denial, since }),
+            }
+        }
+        self.look_again(device, next);
+    }
+
+    /// Has a device looked at by `moment` at the latest.
+    pub(super) fn look_again(&self, device: &Arc<Device>, moment: Timestamp) {
+        if moment < Timestamp::MAX && device.under_way.look_by(moment) {
+            self.news.of_device(device, news::DEADLINE);
+        }
+    }
+}
+
+struct Revoker {
+    enforcer: Weak<Enforcer>,
+    news: Arc<News>,
+    /// What was in force when everything was last decided.
+    known: Arc<Published>,
+    deadlines: BinaryHeap<Reverse<Deadline>>,
+}
+
+/// A device to be looked at.
+struct Deadline {
+    at: Timestamp,
+    device: Arc<Device>,
+}
+
+impl Revoker {
+    async fn run(mut self, mut trust: watch::Receiver<u64>) {
+        let mut trust_is_told = true;
+        loop {
+            let next = self.deadlines.peek().map_or(Timestamp::MAX, |Reverse(deadline)| deadline.at);
+            let Some(clock) = self.enforcer.upgrade().map(|enforcer| Arc::clone(enforcer.clock())) else { return };
+            tokio::select! {
+                () = self.news.there() => {}
+                changed = trust.changed(), if trust_is_told => match changed {
+                    Ok(()) => self.news.of_trust(),
+                    Err(_) => trust_is_told = false,
+                },
+                () = wait_until(&*clock, next), if next < Timestamp::MAX => {}
+            }
+            drop(clock);
+            let Some(enforcer) = self.enforcer.upgrade() else { return };
+            let took = Stopwatch::start();
+            let gathered = self.news.take();
+            self.tell(&enforcer, gathered).await;
+            self.look(&enforcer).await;
+            enforcer.metrics().redecision_seconds.observe(took.seconds());
+        }
+    }
+
+    async fn tell(&mut self, enforcer: &Arc<Enforcer>, gathered: Gathered) {
+        let mut pause = Pause::default();
+        for (device, since) in gathered.devices {
+            let what = device.under_way.news.swap(0, Ordering::SeqCst);
+            if what & (news::POSTURE | news::OPERATOR) != 0 {
+                let cause = if what & news::OPERATOR == 0 { Cause::Posture } else { Cause::Operator };
+                enforcer.decide_again(&device, cause, since, |_| true);
+                pause.after(device.under_way.sessions().len()).await;
+            }
+            if what & news::DEADLINE != 0 {
+                self.plan(&device);
+            }
+        }
+        if let Some(since) = gathered.trust {
+            for device in enforcer.devices_under_way() {
+                device.under_way.looking();
+                enforcer.decide_again(&device, Cause::Trust, since, |_| true);
+                pause.after(device.under_way.sessions().len()).await;
+            }
+            self.deadlines.retain(|Reverse(deadline)| deadline.device.under_way.looked_at() == deadline.at);
+        }
+        if let Some(since) = gathered.policy {
+            self.adopt(enforcer, since, &mut pause).await;
+        }
+    }
+
+    /// Decides again whom the snapshot in force can touch.
+    async fn adopt(&mut self, enforcer: &Arc<Enforcer>, since: Since, pause: &mut Pause) {
+        let published = Arc::clone(&enforcer.published());
+        let known = std::mem::replace(&mut self.known, Arc::clone(&published));
+        let (old, new) = (known.snapshot(), published.snapshot());
+        let changes = Changes::between(old, new);
+        if changes.is_empty() {
+            return;
+        }
+        for device in enforcer.devices_under_way() {
+            if !changes.touch_identity(device.identity()) {
+                continue;
+            }
+            enforcer.decide_again(&device, Cause::Policy, since, |session| match session.service() {
+                Some(service) => changes.touch(old, new, device.identity(), &service.id),
+                None => true,
+            });
+            pause.after(device.under_way.sessions().len()).await;
+        }
+    }
+
+    /// Looks at the devices whose moment has come.
+    async fn look(&mut self, enforcer: &Arc<Enforcer>) {
+        let mut pause = Pause::default();
+        loop {
+            let now = enforcer.clock().now();
+            if self.deadlines.peek().is_none_or(|Reverse(deadline)| deadline.at > now) {
+                return;
+            }
+            let Some(Reverse(Deadline { at, device })) = self.deadlines.pop() else { return };
+            // An earlier moment may have been planned since, and has been looked at.
+            if device.under_way.looked_at() != at {
+                continue;
+            }
+            device.under_way.looking();
+            enforcer.decide_again(&device, Cause::Deadline, Since::ago(now.since(at)), |_| true);
+            pause.after(device.under_way.sessions().len()).await;
+        }
+    }
+
+    fn plan(&mut self, device: &Arc<Device>) {
+        let at = device.under_way.looked_at();
+        if at < Timestamp::MAX {
+            self.deadlines.push(Reverse(Deadline { at, device: Arc::clone(device) }));
+        }
+    }
+}
+
+/// Lets other work have its turn now and then.
+#[derive(Default)]
+struct Pause {
+    decided: usize,
+}
+
+impl Pause {
+    async fn after(&mut self, decided: usize) {
+        self.decided += decided;
+        if self.decided >= REDECISIONS_AT_A_STRETCH {
+            self.decided = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl PartialEq for Deadline {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Deadline {}
+
+impl PartialOrd for Deadline {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Deadline {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.at.cmp(&other.at)
+    }
+}

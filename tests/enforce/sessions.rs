@@ -1,0 +1,235 @@
+//! What is under way is decided again when, and only when, something may have changed for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern::clock::Timestamp;
+use postern::decision::{Denial, DenialReason, Permit};
+use postern::enforce::{Cause, Connection, EndSignal, Ended, Entry, Place, Protocol};
+use postern::id::{IdentityId, ServiceId};
+use postern::policy::objects::Objects;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::objects::identity;
+use crate::world::{House, TestCredential, objects};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A request under way.
+#[derive(Debug)]
+struct Request {
+    signal: Arc<EndSignal>,
+    _place: Place,
+}
+
+impl Request {
+    /// Why it was ended.
+    async fn ended(&self) -> Ended {
+        timeout(PATIENCE, self.signal.rung()).await.expect("it ends").clone()
+    }
+
+    fn goes_on(&self) -> bool {
+        self.signal.ended().is_none()
+    }
+}
+
+/// A house whose sessions are watched over, and the sender of news of trust.
+fn watched(objects: Objects) -> (House, watch::Sender<u64>) {
+    let house = House::new(objects);
+    let (trust, epochs) = watch::channel(1);
+    house.enforcer.keep_watch(|| epochs);
+    (house, trust)
+}
+
+fn try_enter(house: &House, connection: &Arc<Connection>) -> Result<(Arc<Permit>, Request), Arc<Denial>> {
+    let published = house.enforcer.published();
+    let service = published.snapshot().find_service(&ServiceId::from("s")).unwrap();
+    let signal = Arc::new(EndSignal::default());
+    let entry = Entry {
+        request_id: "request".into(),
+        began: house.now(),
+        protocol: Protocol::Http1,
+        signal: Arc::clone(&signal),
+    };
+    let (permit, place) = house.enforcer.enter(&published, connection, service, entry)?;
+    Ok((permit, Request { signal, _place: place }))
+}
+
+fn connect(credential: &Arc<TestCredential>) -> Arc<Connection> {
+    Arc::new(Connection::new("connection", None, None, Some(Arc::clone(credential) as _)))
+}
+
+/// `u` with the posture that the service asks for, and a request under way.
+async fn under_way(house: &House) -> Request {
+    house.enforcer.report(&house.device(), &house.report("corp.example")).await.unwrap();
+    try_enter(house, &connect(&house.credential)).unwrap().1
+}
+
+/// Waits until everything that was told so far has been looked at.
+async fn settle(house: &House) {
+    // Twice, because what the first finds may be looked at while deadlines are not.
+    for _ in 0..2 {
+        let passing = TestCredential::named("cn:u");
+        let (_, request) = try_enter(house, &connect(&passing)).unwrap();
+        passing.distrust(DenialReason::CertificateRevoked);
+        house.enforcer.decide_again_for(&IdentityId::from("u"));
+        assert_eq!(request.ended().await.denial.reason, DenialReason::CertificateRevoked);
+    }
+}
+
+#[tokio::test]
+async fn another_posture_ends_it() {
+    let (house, _trust) = watched(objects(None));
+    let request = under_way(&house).await;
+    house.enforcer.report(&house.device(), &house.report("corp.example")).await.unwrap();
+    settle(&house).await;
+    assert!(request.goes_on());
+    house.enforcer.report(&house.device(), &house.report("home.example")).await.unwrap();
+    let ended = request.ended().await;
+    assert_eq!((ended.cause, ended.denial.reason), (Cause::Posture, DenialReason::PostureFailed));
+}
+
+#[tokio::test]
+async fn another_policy_ends_it() {
+    let (house, _trust) = watched(objects(None));
+    let request = under_way(&house).await;
+    let mut more = objects(None);
+    more.identities.insert("v".into(), Arc::new(identity("v", "v", &[])));
+    house.enforcer.publish_files(more).unwrap();
+    house.enforcer.publish_files(Objects { policies: Default::default(), ..objects(None) }).unwrap();
+    let ended = request.ended().await;
+    assert_eq!((ended.cause, ended.denial.reason), (Cause::Policy, DenialReason::NoPolicy));
+}
+
+#[tokio::test]
+async fn the_end_of_its_permit_ends_it_unless_there_is_a_new_one() {
+    let (house, _trust) = watched(objects(Some(Duration::from_secs(60))));
+    let request = under_way(&house).await;
+    house.clock.advance(Duration::from_secs(40));
+    house.enforcer.report(&house.device(), &house.report("corp.example")).await.unwrap();
+    house.clock.advance(Duration::from_secs(40));
+    settle(&house).await;
+    assert!(request.goes_on(), "a newer fact holds");
+    house.clock.advance(Duration::from_secs(40));
+    let ended = request.ended().await;
+    assert_eq!((ended.cause, ended.denial.reason), (Cause::Deadline, DenialReason::PostureFailed));
+    assert!(ended.since.elapsed() >= Duration::from_secs(19), "it counts from the moment, not from the look");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_believed_any_more_ends_everything_on_its_connection() {
+    let (house, trust) = watched(objects(None));
+    let request = under_way(&house).await;
+    let connection = connect(&house.credential);
+    let signal = Arc::new(EndSignal::default());
+    let entry = Entry {
+        request_id: "connection".into(),
+        began: house.now(),
+        protocol: Protocol::Connection,
+        signal: Arc::clone(&signal),
+    };
+    let place = house.enforcer.enter_connection(&connection, entry).unwrap();
+    let connection = Request { signal, _place: place };
+    house.credential.distrust(DenialReason::CertificateRevoked);
+    trust.send_replace(2);
+    for ended in [request.ended().await, connection.ended().await] {
+        assert_eq!((ended.cause, ended.denial.reason), (Cause::Trust, DenialReason::CertificateRevoked));
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_expires_ends_everything_on_its_connection() {
+    let (house, _trust) = watched(objects(None));
+    let request = under_way(&house).await;
+    let expires = crate::world::THEN.after(Duration::from_secs(600));
+    house.credential.expire_at(expires);
+    let connection = connect(&house.credential);
+    let signal = Arc::new(EndSignal::default());
+    let entry = Entry {
+        request_id: "connection".into(),
+        began: house.now(),
+        protocol: Protocol::Connection,
+        signal: Arc::clone(&signal),
+    };
+    let place = house.enforcer.enter_connection(&connection, entry).unwrap();
+    let connection = Request { signal, _place: place };
+    house.clock.set(expires);
+    for ended in [request.ended().await, connection.ended().await] {
+        assert_eq!((ended.cause, ended.denial.reason), (Cause::Deadline, DenialReason::CertificateExpired));
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_name_that_moves_to_somebody_else_ends_what_was_let_through_before() {
+    let (house, _trust) = watched(objects(None));
+    let request = under_way(&house).await;
+    let mut moved = objects(None);
+    moved.identities.clear();
+    let mut heir = identity("heir", "heir", &[]);
+    heir.subjects = vec!["cn:u".parse().unwrap()];
+    moved.identities.insert(heir.id.clone(), Arc::new(heir));
+    moved.checks.clear();
+    house.enforcer.publish_files(moved).unwrap();
+    assert_eq!(request.ended().await.denial.reason, DenialReason::UnknownIdentity);
+}
+
+#[tokio::test]
+async fn an_operator_ends_one_and_no_other() {
+    let (house, _trust) = watched(objects(None));
+    let [one, other] = [under_way(&house).await, under_way(&house).await];
+    let id = one.signal.session().unwrap().id();
+    assert!(house.enforcer.end_session(id));
+    let ended = one.ended().await;
+    assert_eq!((ended.cause, ended.denial.reason), (Cause::Operator, DenialReason::EndedByOperator));
+    drop(one);
+    assert!(!house.enforcer.end_session(id), "it is over");
+    settle(&house).await;
+    assert!(other.goes_on());
+    assert_eq!(house.enforcer.sessions().len(), 1);
+}
+
+// A session that is decided while a snapshot comes into force used to be a way past it: routed by the old one, entered after
+// everything was decided again by the new one.
+#[tokio::test]
+async fn what_was_routed_by_an_older_policy_is_decided_by_the_one_in_force() {
+    let (house, _trust) = watched(objects(None));
+    under_way(&house).await;
+    let older = Arc::clone(&house.enforcer.published());
+    house.enforcer.publish_files(Objects { policies: Default::default(), ..objects(None) }).unwrap();
+    let service = older.snapshot().find_service(&ServiceId::from("s")).unwrap();
+    let entry = Entry { request_id: "r".into(), began: house.now(), protocol: Protocol::Http1, signal: Arc::default() };
+    let denied = house.enforcer.enter(&older, &connect(&house.credential), service, entry).unwrap_err();
+    assert_eq!((denied.reason, denied.generation), (DenialReason::NoPolicy, 2));
+    assert!(house.enforcer.sessions().is_empty(), "who is refused has nothing under way");
+}
+
+#[tokio::test]
+async fn there_is_an_end_to_how_much_may_be_under_way() {
+    let (house, _trust) = watched(objects(None));
+    house.enforcer.report(&house.device(), &house.report("corp.example")).await.unwrap();
+    let connection = connect(&house.credential);
+    let enter = || try_enter(&house, &connection);
+    let mut all: Vec<_> = (0..postern::limits::SESSIONS_MAX).map(|_| enter().unwrap()).collect();
+    assert_eq!(enter().unwrap_err().reason, DenialReason::TooManySessions);
+    all.pop();
+    let last = enter().unwrap();
+    assert_eq!(enter().unwrap_err().reason, DenialReason::TooManySessions);
+    drop((all, last));
+    assert!(house.enforcer.sessions().is_empty());
+    let metrics = house.enforcer.metrics().render().unwrap();
+    assert!(metrics.contains("postern_live_sessions{protocol=\"http1\"} 0"), "{metrics}");
+    assert!(enter().is_ok());
+}
+
+#[tokio::test]
+async fn a_session_is_told_with_what_it_is() {
+    let (house, _trust) = watched(objects(None));
+    let request = under_way(&house).await;
+    let [session] = &house.enforcer.sessions()[..] else { panic!("one session") };
+    assert_eq!((session.identity().as_str(), session.service().unwrap().id.as_str()), ("u", "s"));
+    assert_eq!((session.protocol(), session.started()), (Protocol::Http1, Timestamp::from_millis(1_795_000_000_000)));
+    assert_eq!(session.permit().unwrap().policy().id.as_str(), "p");
+    drop(request);
+    assert!(house.enforcer.sessions().is_empty());
+}

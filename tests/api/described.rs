@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jsonschema::Validator;
+use rcgen::{CertificateParams, KeyPair};
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -25,7 +26,8 @@ struct Reader {
 
 impl Reader {
     async fn new() -> Reader {
-        let world = World::in_force();
+        let mut world = World::in_force();
+        world.issues = true;
         let api = world.admin().await;
         let http = world.http(&api, None);
         let request = http.get(api.url("/api/openapi.json")).bearer_auth(ADMIN_TOKEN);
@@ -159,6 +161,7 @@ async fn every_operation_answers_as_the_document_says() {
     }
     configs(&mut reader, &ids["/configs"][0]).await;
     devices_and_diagnostics(&mut reader).await;
+    enrolment(&mut reader).await;
     relations_and_catalogue(&mut reader).await;
     sessions_and_discovery(&mut reader).await;
     cloudflare(&mut reader).await;
@@ -219,6 +222,41 @@ async fn configs(reader: &mut Reader, config: &str) {
     reader.succeed("GET", &format!("{one}/configs"), &[&service], Value::Null).await;
     reader.succeed("GET", &format!("{MANAGEMENT}/configs/{{id}}/services"), &[config], Value::Null).await;
     reader.succeed("DELETE", &one, &[&service], Value::Null).await;
+}
+
+/// A token that is made, moved and taken back, and one that is redeemed.
+async fn enrolment(reader: &mut Reader) {
+    let identity = json!({"name": "tablet", "type": "Default", "isAdmin": false, "enrollment": {"ott": true}});
+    let tablet = reader.make("/identities", identity).await;
+    let one = format!("{MANAGEMENT}/identities/{{id}}");
+    let shown = reader.succeed("GET", &one, &[&tablet], Value::Null).await;
+    let ott = &shown["data"]["enrollment"]["ott"];
+    let (first, token) = (ott["id"].as_str().unwrap(), ott["token"].as_str().unwrap());
+    for (method, path, parts, body) in [
+        ("GET", "/enrollments", &[][..], Value::Null),
+        ("GET", "/identities/{id}/enrollments", &[&*tablet], Value::Null),
+        ("GET", "/enrollments/{id}", &[first], Value::Null),
+        ("POST", "/enrollments/{id}/refresh", &[first], json!({"expiresAt": "2999-01-01T00:00:00Z"})),
+    ] {
+        reader.succeed(method, &format!("{MANAGEMENT}{path}"), parts, body).await;
+    }
+    let devices = reader.world.client().await;
+    let request = CertificateParams::default().serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
+    let redeem = devices.url(&format!("/edge/client/v1/enroll?method=ott&token={token}"));
+    let device = reader.world.http(&devices, None).post(redeem).header("content-type", "application/x-pem-file");
+    assert_eq!(device.body(request).send().await.unwrap().status(), 200);
+    let certificates = reader.succeed("GET", &format!("{MANAGEMENT}/authenticators"), &[], Value::Null).await;
+    let certificate = certificates["data"][0]["id"].as_str().unwrap();
+    let of_tablet = format!("{one}/authenticators");
+    reader.succeed("GET", &of_tablet, &[&tablet], Value::Null).await;
+    reader.succeed("GET", &format!("{MANAGEMENT}/authenticators/{{id}}"), &[certificate], Value::Null).await;
+    reader.succeed("DELETE", &format!("{MANAGEMENT}/authenticators/{{id}}"), &[certificate], Value::Null).await;
+
+    let again = json!({"method": "ott", "identityId": tablet, "expiresAt": "2999-01-01T00:00:00Z"});
+    let second = reader.make("/enrollments", again.clone()).await;
+    assert_eq!(reader.manage("POST", "/enrollments", &[], again).await.0, 409);
+    reader.succeed("DELETE", &format!("{MANAGEMENT}/enrollments/{{id}}"), &[&second], Value::Null).await;
+    reader.succeed("DELETE", &one, &[&tablet], Value::Null).await;
 }
 
 async fn relations_and_catalogue(reader: &mut Reader) {

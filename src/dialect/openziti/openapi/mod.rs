@@ -19,6 +19,7 @@ pub fn management_room() -> Room {
         objects("/posture-checks", "PostureCheck"),
         objects("/configs", "Config"),
         of_identities(),
+        enrolment(),
         relations(),
         catalogue(),
         sessions(),
@@ -138,6 +139,32 @@ fn of_identities() -> Vec<Operation> {
         get(path("policy-advice/{service}"), "What policies grant, before any posture")
             .answers(200, &detail(schema("PolicyAdvice")))
             .refuses(&[400, 404]),
+    ]
+}
+
+/// One-time tokens, and the certificates that were issued for them.
+fn enrolment() -> Vec<Operation> {
+    let (token, certificate) = (schema("EnrollmentDetail"), schema("AuthenticatorDetail"));
+    let made = detail(schema("CreateLocation"));
+    let delete = |path, summary| Operation::new("delete", path, summary).answers(200, &empty()).refuses(&[400, 404]);
+    vec![
+        list("/enrollments", "Identities that wait for their token", &token),
+        list("/identities/{id}/enrollments", "The token that the identity waits for", &token),
+        Operation::new("post", "/enrollments", "Makes a one-time token")
+            .takes(&schema("EnrollmentCreate"))
+            .answers(201, &made)
+            .makes("/data/id")
+            .refuses(&[409]),
+        get("/enrollments/{id}", "One token").answers(200, &detail(token)).refuses(&[400, 404]),
+        Operation::new("post", "/enrollments/{id}/refresh", "Moves the end of a token")
+            .takes(&schema("EnrollmentRefresh"))
+            .answers(200, &made)
+            .refuses(&[404]),
+        delete("/enrollments/{id}", "Takes a token back"),
+        list("/authenticators", "Certificates that were issued for tokens", &certificate),
+        list("/identities/{id}/authenticators", "The identity's certificates", &certificate),
+        get("/authenticators/{id}", "One certificate").answers(200, &detail(certificate)).refuses(&[400, 404]),
+        delete("/authenticators/{id}", "Makes a certificate nobody's"),
     ]
 }
 

@@ -143,7 +143,7 @@ async fn both_listeners_describe_the_native_interface() {
             &document["paths"]["/api/v1/posture"]["put"]["requestBody"]["content"]["application/json"]["schema"];
         let name = report["$ref"].as_str().unwrap().strip_prefix("#/components/schemas/").unwrap();
         let members = document["components"]["schemas"][name]["properties"].as_object().unwrap();
-        assert_eq!(members.len(), 15, "{members:?}");
+        assert_eq!(members.len(), 17, "{members:?}");
 
         let document = document_of(operator.admin.request("GET", path)).await;
         for path in ["/api/v1/identities/{id}/posture/providers/{connection}", "/api/v1/policy", "/api/v1/reload"] {

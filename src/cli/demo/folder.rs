@@ -9,6 +9,7 @@ const README: &str = "\
 Made by `postern demo`. Everything here is for trying out; the keys protect nothing.
 
 postern.yaml      how the gateway runs; `postern run --config postern.yaml` would serve the same
+agent.yaml        how the agent of this machine runs; see `postern agent --help`
 policy/           who may reach what, and under which posture; saved changes take effect at once
 edits/            the policy as it was written, stricter, and broken: to copy over policy/policies.yaml
 reports/          posture reports, to send with curl

@@ -28,6 +28,7 @@ use crate::config::{self, Environment};
 use crate::telemetry::logs;
 
 const SETTINGS: &str = "postern.yaml";
+const AGENT_SETTINGS: &str = "agent.yaml";
 const MANIFEST: &str = "demo.json";
 const TOKEN_BYTES: usize = 24;
 
@@ -78,6 +79,7 @@ impl Scene {
         let addresses = gateway.addresses();
         // The system chose the ports that were left to it.
         folder.edit(SETTINGS, &texts::settings(&addresses, &token_sha256))?;
+        folder.edit(AGENT_SETTINGS, &texts::agent_settings(&addresses))?;
         folder.write_private("admin.header", &format!("Authorization: Bearer {token}\n"))?;
         let manifest = Manifest::new(&addresses, origin, &token, &certificates);
         folder.write_private(MANIFEST, &manifest.to_text())?;
@@ -97,12 +99,20 @@ impl Scene {
         report.heading("Serving until Ctrl-C. Try for yourself:");
         report.entry("paste", "the lines above, in their order");
         report.entry("edit", format_args!("{}/*.yaml; what is saved takes effect", show("policy")));
+        report.command("see how the device stands", &self.agent_command(folder, "status"));
+        report.command("let it report by itself", &self.agent_command(folder, "run"));
         report.command("revoke", &self.revoking(folder));
         report.command("use a browser", &self.exporting(folder));
         let gateway = self.gateway.addresses().gateway.port();
         report.entry("", format_args!("import the file (password: demo), and open https://{APP_HOST}:{gateway}"));
         report.entry("read the log", show("postern.log"));
         report.entry("start over", format_args!("stop, and delete {}", folder.root().display()));
+    }
+
+    /// The device's own side, as the first of the three identities.
+    fn agent_command(&self, folder: &Folder, what: &str) -> Command {
+        let program = std::env::current_exe().unwrap_or_else(|_| "postern".into());
+        Command::new(&program).word("agent").word(what).file("--config", &folder.path(AGENT_SETTINGS))
     }
 
     /// The command that ends what somebody may do, at once.

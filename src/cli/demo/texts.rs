@@ -58,6 +58,24 @@ shutdown:
     )
 }
 
+/// The configuration of the first identity's device.
+pub(super) fn agent_settings(addresses: &Addresses) -> String {
+    let port = addresses.client_api.port();
+    format!(
+        "\
+# Made by `postern demo`: this machine as {ALICE}. `postern agent status --config agent.yaml` shows what is open to it,
+# `postern agent run --config agent.yaml` reports whatever happens to it.
+
+gateway: https://{API_HOST}:{port}
+cert_file: pki/{ALICE}.pem
+key_file: pki/{ALICE}.key
+ca_file: pki/ca.pem
+log:
+  format: pretty
+"
+    )
+}
+
 /// Who may ask.
 pub(super) fn identities() -> String {
     let mut text =

@@ -44,6 +44,7 @@ pub(crate) fn objects(identities: usize, services: usize, policies: usize) -> Ob
             disabled: false,
             enrolment: None,
             certificates: Vec::new(),
+            kept: serde_json::Map::new(),
             meta: meta(),
             id: id.clone(),
         };
@@ -98,6 +99,7 @@ fn service(n: usize) -> Service {
         role_attributes: vec![format!("group-{}", n % GROUPS).into()],
         concealed: false,
         disclosure: Disclosure::Checks,
+        kept: serde_json::Map::new(),
         meta: meta(),
         id,
     }

@@ -473,6 +473,7 @@ impl Enforcer {
             disabled: false,
             enrolment: None,
             certificates: Vec::new(),
+            kept: serde_json::Map::new(),
             meta: Meta { created_at: now, updated_at: now, tags: serde_json::Map::new(), origin: Origin::Enrolled },
         });
         let turn = self.turn().await;

@@ -93,6 +93,9 @@ pub struct Identity {
     /// Certificates that were issued for such tokens; their fingerprints are among the subjects.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<EnrolledCertificate>,
+    /// Members that a public language's clients wrote and that say nothing here, to be shown to them again.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub kept: Map<String, Value>,
     /// Times, tags and origin.
     pub meta: Meta,
 }
@@ -121,6 +124,9 @@ pub struct Service {
     pub concealed: bool,
     /// How much a refused client may learn.
     pub disclosure: Disclosure,
+    /// Members that a public language's clients wrote and that say nothing here, to be shown to them again.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub kept: Map<String, Value>,
     /// Times, tags and origin.
     pub meta: Meta,
 }

@@ -411,3 +411,39 @@ async fn a_check_that_cannot_be_read_back_keeps_shut_what_may_have_asked_for_it(
     assert_eq!(operator.management("DELETE", "/posture-checks/lost?force=true", Value::Null).await.0, 200);
     assert!(operator.allowed("wiki").await, "by the operator's word");
 }
+
+#[tokio::test]
+async fn what_says_nothing_to_a_gateway_is_shown_again_as_it_was_written() {
+    let operator = Operator::new().await;
+    let app =
+        json!({"name": "app", "encryptionRequired": true, "terminatorStrategy": "weighted", "maxIdleTimeMillis": 1000});
+    let id = operator.make("/services", app).await;
+    let path = format!("/services/{id}");
+    let told = async |path: &str, names: [&str; 3]| {
+        let (_, shown) = operator.management("GET", path, Value::Null).await;
+        names.map(|name| shown["data"][name].clone())
+    };
+    let members = ["encryptionRequired", "terminatorStrategy", "maxIdleTimeMillis"];
+    assert_eq!(told(&path, members).await, [json!(true), json!("weighted"), json!(1000)]);
+    assert_eq!(operator.management("PUT", &path, json!({"name": "app"})).await.0, 200);
+    assert_eq!(told(&path, members).await, [json!(true), json!("smartrouting"), json!(0)], "encryption is set once");
+    let (_, listed) = operator.management("GET", "/services?filter=encryptionRequired", Value::Null).await;
+    assert_eq!(listed["data"][0]["id"], id);
+
+    let tablet = json!({"name": "tablet", "type": "Device", "isAdmin": false, "externalId": "hr-7", "appData": {"seat": "4b"},
+        "serviceHostingCosts": {"s": 3}});
+    let id = operator.make("/identities", tablet).await;
+    let path = format!("/identities/{id}");
+    let members = ["externalId", "appData", "serviceHostingCosts"];
+    assert_eq!(told(&path, members).await, [json!("hr-7"), json!({"seat": "4b"}), json!({"s": 3})]);
+    assert_eq!(operator.management("PATCH", &path, json!({"externalId": null})).await.0, 200);
+    assert_eq!(told(&path, members).await, [Value::Null, json!({"seat": "4b"}), json!({"s": 3})]);
+    for (body, field) in [
+        (json!({"externalId": 7}), "externalId"),
+        (json!({"appData": []}), "appData"),
+        (json!({"defaultHostingCost": 65536}), "defaultHostingCost"),
+        (json!({"defaultHostingPrecedence": "first"}), "defaultHostingPrecedence"),
+    ] {
+        assert_eq!(operator.refused("PATCH", &path, body).await.2, field);
+    }
+}

@@ -53,6 +53,7 @@ pub(crate) fn identity(id: &str, name: &str, attributes: &[String]) -> Identity 
         disabled: false,
         enrolment: None,
         certificates: Vec::new(),
+        kept: serde_json::Map::new(),
         meta: meta(),
     }
 }
@@ -77,6 +78,7 @@ pub(crate) fn service(id: &str, name: &str, attributes: &[String]) -> Service {
         role_attributes: shared(attributes),
         concealed: false,
         disclosure: Disclosure::Checks,
+        kept: serde_json::Map::new(),
         meta: meta(),
     }
 }

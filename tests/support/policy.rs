@@ -25,6 +25,7 @@ pub(crate) fn identity(name: &str) -> Identity {
         disabled: false,
         enrolment: None,
         certificates: Vec::new(),
+        kept: serde_json::Map::new(),
         meta: meta(),
     }
 }
@@ -55,6 +56,7 @@ pub(crate) fn service(name: &str, host: &str, upstreams: &[String]) -> Service {
         role_attributes: Vec::new(),
         concealed: false,
         disclosure: Disclosure::default(),
+        kept: serde_json::Map::new(),
         meta: meta(),
     }
 }

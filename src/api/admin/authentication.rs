@@ -136,6 +136,7 @@ fn as_identity(operator: &Operator, since: Timestamp) -> Identity {
         disabled: false,
         enrolment: None,
         certificates: Vec::new(),
+        kept: serde_json::Map::new(),
         meta: Meta { created_at: since, updated_at: since, tags: serde_json::Map::new(), origin: Origin::Api },
     }
 }

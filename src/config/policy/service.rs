@@ -134,6 +134,7 @@ pub(super) fn read(
         role_attributes,
         concealed: raw.concealed.or(defaults.concealed),
         disclosure: raw.disclosure.or(defaults.disclosure),
+        kept: serde_json::Map::new(),
         meta: head.meta,
     })
 }

@@ -91,6 +91,7 @@ impl ServiceDefaults {
             role_attributes: Vec::new(),
             concealed: self.concealed,
             disclosure: self.disclosure,
+            kept: serde_json::Map::new(),
             meta: Meta { created_at: now, updated_at: now, tags: serde_json::Map::new(), origin: Origin::Api },
         }
     }

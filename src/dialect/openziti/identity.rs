@@ -40,12 +40,14 @@ pub struct IdentityDetail<'a> {
     auth_policy: EntityRef<'static>,
     authenticators: Authenticators<'a>,
     enrollment: Enrollments<'a>,
-    external_id: Option<&'static str>,
+    external_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_data: Option<&'a Value>,
     permissions: &'static [&'static str],
-    default_hosting_cost: u16,
-    default_hosting_precedence: &'static str,
-    service_hosting_costs: Map<String, Value>,
-    service_hosting_precedences: Map<String, Value>,
+    default_hosting_cost: i64,
+    default_hosting_precedence: &'a str,
+    service_hosting_costs: Value,
+    service_hosting_precedences: Value,
     /// Certificate names that are this identity; an addition of ours.
     subjects: &'a [Subject],
 }
@@ -104,6 +106,8 @@ pub fn identity(identity: &Identity) -> IdentityDetail<'_> {
         id,
         "failed-service-requests",
     );
+    let kept = |name: &str| identity.kept.get(name);
+    let kept_map = |name: &str| kept(name).cloned().unwrap_or_else(|| Value::Object(Map::new()));
     IdentityDetail {
         entity: Entity::new(id, &identity.meta, links),
         name: &identity.name,
@@ -123,12 +127,13 @@ pub fn identity(identity: &Identity) -> IdentityDetail<'_> {
         auth_policy: EntityRef::new("auth-policies", AuthPolicy::ID, AuthPolicy::NAME),
         authenticators: Authenticators::of(identity),
         enrollment: Enrollments { ott: identity.enrolment.as_deref().map(|pending| OttShown::of(pending, None)) },
-        external_id: None,
+        external_id: kept("externalId").and_then(Value::as_str),
+        app_data: kept("appData"),
         permissions: &[],
-        default_hosting_cost: 0,
-        default_hosting_precedence: "default",
-        service_hosting_costs: Map::new(),
-        service_hosting_precedences: Map::new(),
+        default_hosting_cost: kept("defaultHostingCost").and_then(Value::as_i64).unwrap_or_default(),
+        default_hosting_precedence: kept("defaultHostingPrecedence").and_then(Value::as_str).unwrap_or("default"),
+        service_hosting_costs: kept_map("serviceHostingCosts"),
+        service_hosting_precedences: kept_map("serviceHostingPrecedences"),
         subjects: &identity.subjects,
     }
 }

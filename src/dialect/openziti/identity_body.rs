@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::auth_policy::AuthPolicy;
 use super::entity::{Absent, name, role_attributes, tags};
 use super::error::{ApiError, FieldError};
+use super::kept;
 use super::members::{Members, json};
 use crate::clock::Timestamp;
 use crate::id::IdentityId;
@@ -35,6 +36,7 @@ pub fn create_identity(body: &[u8], id: IdentityId, now: Timestamp) -> Result<Ne
         disabled: false,
         enrolment: None,
         certificates: Vec::new(),
+        kept: Map::new(),
         meta,
     };
     let mut body = json(body)?;
@@ -62,7 +64,7 @@ fn wants_token(written: &Value) -> Result<bool, FieldError> {
 /// the body names them, and so does whether it is disabled, which has requests of its own.
 pub fn replace_identity(body: &[u8], known: &Identity, now: Timestamp) -> Result<Identity, ApiError> {
     let meta = Meta { updated_at: now, tags: Map::new(), ..known.meta.clone() };
-    read(body, Identity { role_attributes: Vec::new(), meta, ..known.clone() }, Absent::Missing)
+    read(body, Identity { role_attributes: Vec::new(), kept: Map::new(), meta, ..known.clone() }, Absent::Missing)
 }
 
 /// Reads the body of a PATCH: only what it names changes.
@@ -111,6 +113,7 @@ fn read_members(body: &Value, mut identity: Identity, absent: Absent) -> Result<
     if members.texts("permissions")?.is_some_and(|permissions| !permissions.is_empty()) {
         return Err(members.wrong("permissions", "must be empty: operators are named in the configuration").into());
     }
+    kept::read(&members, kept::OF_IDENTITIES, &mut identity.kept)?;
     if members.names("roleAttributes") {
         identity.role_attributes = role_attributes(&members)?;
     }

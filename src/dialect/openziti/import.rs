@@ -299,7 +299,7 @@ impl<T: Target> Importer<'_, T> {
 /// What of an identity belongs to it here. Certificates are not in the file.
 fn identity(body: &mut Body) -> Option<Outcome> {
     let text = |name: &str| body.members.get(name).and_then(Value::as_str).map(str::to_owned);
-    let (type_id, auth_policy, external_id) = (text("typeId"), text("authPolicy"), text("externalId"));
+    let (type_id, auth_policy) = (text("typeId"), text("authPolicy"));
     if type_id.as_deref() == Some("Router") {
         return Some(Outcome::Left("the gateway is the one router".to_owned()));
     }
@@ -309,12 +309,9 @@ fn identity(body: &mut Body) -> Option<Outcome> {
     if let Some(policy) = auth_policy.filter(|policy| !policy.eq_ignore_ascii_case("@default")) {
         body.changed(format!("without its authentication policy `{}`", policy.trim_start_matches('@')));
     }
-    if external_id.is_some_and(|id| !id.is_empty()) {
-        body.changed("without its external id: it is known by its certificate");
-    }
     body.members.insert("type".to_owned(), "Default".into());
     body.members.insert("isAdmin".to_owned(), false.into());
-    for gone in ["externalId", "authPolicy", "authPolicyId", "enrollment"] {
+    for gone in ["authPolicy", "authPolicyId", "enrollment"] {
         body.members.remove(gone);
     }
     None

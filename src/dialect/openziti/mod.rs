@@ -21,6 +21,7 @@ mod identity;
 mod identity_body;
 mod identity_type;
 mod import;
+mod kept;
 mod members;
 mod mfa;
 mod openapi;

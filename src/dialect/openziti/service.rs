@@ -28,8 +28,8 @@ pub struct ServiceDetail<'a> {
     config: Map<String, Value>,
     configs: &'a [ConfigId],
     encryption_required: bool,
-    max_idle_time_millis: u64,
-    terminator_strategy: &'static str,
+    max_idle_time_millis: i64,
+    terminator_strategy: &'a str,
     /// How requests are matched to it; an addition of ours, as the next two.
     #[serde(rename = "match")]
     matching: &'a Match,
@@ -73,6 +73,7 @@ pub struct ServiceInside<'a> {
 /// Shows a service to somebody who asks for no access to it.
 pub fn service(service: &Service) -> ServiceDetail<'_> {
     let id = service.id.as_str();
+    let kept = |name: &str| service.kept.get(name);
     ServiceDetail {
         entity: Entity::new(id, &service.meta, Links::own("services", id).and("services", id, "configs")),
         name: &service.name,
@@ -81,9 +82,9 @@ pub fn service(service: &Service) -> ServiceDetail<'_> {
         posture_queries: Vec::new(),
         config: Map::new(),
         configs: &service.configs,
-        encryption_required: false,
-        max_idle_time_millis: 0,
-        terminator_strategy: "smartrouting",
+        encryption_required: kept("encryptionRequired").and_then(Value::as_bool).unwrap_or_default(),
+        max_idle_time_millis: kept("maxIdleTimeMillis").and_then(Value::as_i64).unwrap_or_default(),
+        terminator_strategy: kept("terminatorStrategy").and_then(Value::as_str).unwrap_or("smartrouting"),
         matching: &service.matching,
         concealed: service.concealed,
         disclosure: service.disclosure,

@@ -3,10 +3,11 @@
 //! How requests are matched and where they go is said by `configs`, or by additions of ours, which go before them: `match`,
 //! `upstreams`, `upstream`, `concealed` and `disclosure`.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::entity::{name, role_attributes, tags};
 use super::error::{ApiError, FieldError};
+use super::kept;
 use super::members::{Members, json};
 use super::service_transport;
 use crate::clock::Timestamp;
@@ -24,8 +25,15 @@ pub fn create_service(body: &[u8], blank: Service) -> Result<Service, ApiError> 
 /// Reads the body of a PUT: everything that OpenZiti knows is replaced. Where requests come from and go to stays unless the body
 /// names it, for OpenZiti's clients cannot repeat it.
 pub fn replace_service(body: &[u8], known: &Service, now: Timestamp) -> Result<Service, ApiError> {
-    let meta = Meta { updated_at: now, tags: serde_json::Map::new(), ..known.meta.clone() };
-    read(body, Service { role_attributes: Vec::new(), configs: Vec::new(), meta, ..known.clone() }, Write::Replace)
+    let meta = Meta { updated_at: now, tags: Map::new(), ..known.meta.clone() };
+    // Set once, with the service.
+    let encryption = known.kept.get_key_value("encryptionRequired");
+    let kept = encryption.map(|(name, value)| (name.clone(), value.clone())).into_iter().collect();
+    read(
+        body,
+        Service { role_attributes: Vec::new(), configs: Vec::new(), kept, meta, ..known.clone() },
+        Write::Replace,
+    )
 }
 
 /// Reads the body of a PATCH: only what it names changes.
@@ -51,6 +59,7 @@ fn read(body: &[u8], mut service: Service, write: Write) -> Result<Service, ApiE
     if members.flag("encryptionRequired")?.is_none() && write == Write::Create {
         return Err(members.missing("encryptionRequired").into());
     }
+    kept::read(&members, kept::OF_SERVICES, &mut service.kept)?;
     if members.names("configs") {
         service.configs = configs(&members)?;
     }

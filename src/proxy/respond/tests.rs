@@ -22,6 +22,7 @@ fn service(disclosure: Disclosure, concealed: bool) -> Option<Arc<Service>> {
         name: "Wiki".into(),
         matching: Match { hosts: vec!["wiki.example".to_owned()], path_prefix: "/".to_owned() },
         upstreams: Vec::new(),
+        kept: serde_json::Map::new(),
         configs: Vec::new(),
         transport: Transport {
             tls: None,

@@ -1,5 +1,7 @@
 //! The fields of each kind of list. What the objects here do not have, but OpenZiti's have, shows the one value it can have.
 
+use serde_json::Value;
+
 use super::super::auth_policy::AuthPolicy;
 use super::super::config_type::ConfigType;
 use super::super::enrollment::{Authenticator, Enrolling, METHOD};
@@ -63,8 +65,11 @@ impl Listed for Service {
             "id" => Field::text(self.id.as_str()),
             "name" => Field::text(&self.name),
             "roleAttributes" => Field::Set(Texts::Shared(&self.role_attributes)),
-            "encryptionRequired" => Field::One(Scalar::Flag(false)),
-            "terminatorStrategy" => Field::text("smartrouting"),
+            "encryptionRequired" => {
+                let flag = self.kept.get(name).and_then(Value::as_bool);
+                Field::One(Scalar::Flag(flag.unwrap_or_default()))
+            }
+            "terminatorStrategy" => Field::text(self.kept.get(name).and_then(Value::as_str).unwrap_or("smartrouting")),
             _ => of_meta(&self.meta, name),
         }
     }

@@ -109,6 +109,7 @@ fn policy(n: usize) -> ServicePolicy {
     let group = Role::Attribute(format!("group-{}", n % GROUPS));
     let id = PolicyId::new(format!("policy-{n:06}"));
     ServicePolicy {
+        anonymous: false,
         name: id.as_str().into(),
         policy_type: PolicyType::Dial,
         semantic: Semantic::AnyOf,

@@ -59,7 +59,7 @@ fn unfit(errors: &[CompileError]) -> Refusal {
         return ErrorCode::Unhandled.into();
     };
     let field = match &error.problem {
-        CompileProblem::DuplicateName(_) => "name",
+        CompileProblem::DuplicateName(_) | CompileProblem::Reserved => "name",
         CompileProblem::DuplicateSubject { .. } => "subjects",
         CompileProblem::DuplicateRoute { .. } => "match",
         CompileProblem::AllNotAlone(list) => list,

@@ -212,7 +212,8 @@ impl Postern {
 
     /// The gate to put a proxy behind.
     pub fn gate(&self) -> Arc<Gate> {
-        let options = GateOptions::from(&self.settings.proxy);
+        let client_auth = self.settings.tls.client_auth.clone();
+        let options = GateOptions { client_auth, ..GateOptions::from(&self.settings.proxy) };
         Gate::new(Arc::clone(&self.enforcer), self.credentials.clone(), options)
     }
 
@@ -260,7 +261,11 @@ impl Postern {
     /// TLS settings for the listener of a guarded proxy: client certificates are asked for and judged, and each connection
     /// carries who it is.
     pub fn tls_settings(&self) -> Result<TlsSettings, StartError> {
-        let verifier = self.verifier("gateway");
+        let mut verifier = self.verifier("gateway");
+        if self.settings.tls.client_auth.is_optional_for_some() {
+            // Who has to come with one under the name they ask for, the gate tells.
+            verifier = verifier.certificate_optional();
+        }
         Ok(tls::gateway_settings(Arc::clone(self.trust.gateway()), verifier)?)
     }
 

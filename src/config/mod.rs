@@ -28,10 +28,10 @@ pub use findings::{Finding, Findings, Place, Severity};
 pub use network::Network;
 pub use places::Places;
 pub use settings::{
-    Admin, AdminCertificate, AdminRole, AdminSession, AdminToken, AdminUser, AutoEnroll, Cloudflare, Data, Enrollment,
-    ExpiredCrl, Forwarded, FrontDoor, HashingError, Identification, Limits, Listeners, Log, LogFormat, NameFrom,
-    PasswordHash, PasswordHashError, PlainListener, Proxy, RequestIds, ServerCertificate, ServiceDefaults, Settings,
-    Shutdown, Store, Tls, TlsListener, TokenDigest, Workers,
+    Admin, AdminCertificate, AdminRole, AdminSession, AdminToken, AdminUser, AutoEnroll, ClientAuth, ClientAuthMode,
+    Cloudflare, Data, Enrollment, ExpiredCrl, Forwarded, FrontDoor, HashingError, Identification, Limits, Listeners,
+    Log, LogFormat, NameFrom, PasswordHash, PasswordHashError, PlainListener, Proxy, RequestIds, ServerCertificate,
+    ServiceDefaults, Settings, Shutdown, Store, Tls, TlsListener, TokenDigest, Workers,
 };
 
 use crate::limits::CONFIG_FILE_BYTES_MAX;

@@ -139,6 +139,8 @@ denial_reasons! {
     NoSnapshot = "no-policy-loaded", "The gateway has no policy loaded and refuses everything.";
     /// No certificate was presented or it yields no name.
     NoIdentity = "no-identity", "No client certificate identifies this device.";
+    /// No certificate was presented, and what was asked for is not for everybody.
+    CertificateRequired = "certificate-required", "This service asks for a client certificate.";
     /// The certificate names nobody who is enrolled.
     UnknownIdentity = "unknown-identity", "This certificate does not belong to an enrolled identity.";
     /// The identity is disabled.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::id::{CheckId, IdentityId};
 use crate::policy::expression::Expression;
+use crate::policy::objects::Identity;
 use crate::policy::snapshot::{CheckSlot, CompiledPolicy, ServiceIndex, Snapshot};
 use crate::posture::Posture;
 use crate::posture::check::{Check, Observed, Predicate};
@@ -112,7 +113,8 @@ fn evaluate(snapshot: &Snapshot, asking: &Asker<'_>, service: ServiceIndex, now:
         }
     }
     if !linked {
-        return refuse(DenialReason::NoPolicy);
+        let anonymous = identity.as_str() == Identity::ANONYMOUS;
+        return refuse(if anonymous { DenialReason::CertificateRequired } else { DenialReason::NoPolicy });
     }
     let policies = snapshot.dial_policies(asker, service).map(|(_, policy)| questioner.failed_policy(policy)).collect();
     Err(Denial {

@@ -93,6 +93,8 @@ pub struct Connection {
     peer: Option<SocketAddr>,
     server_name: Option<Arc<str>>,
     credential: Option<Arc<dyn Credential>>,
+    /// Whether it may be without a credential.
+    anonymous: bool,
     resolved: ArcSwapOption<Resolved>,
     settled: ArcSwapOption<Settled>,
 }
@@ -139,9 +141,20 @@ impl Connection {
             peer,
             server_name: server_name.map(|name| name.to_ascii_lowercase().into()),
             credential,
+            anonymous: false,
             resolved: ArcSwapOption::empty(),
             settled: ArcSwapOption::empty(),
         }
+    }
+
+    /// A connection of somebody without a certificate, to a listener that lets them come.
+    pub fn anonymous(id: impl Into<Arc<str>>, peer: Option<SocketAddr>, server_name: Option<&str>) -> Self {
+        Connection { anonymous: true, ..Connection::new(id, peer, server_name, None) }
+    }
+
+    /// Whether somebody without a certificate may be at the other end.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.anonymous
     }
 
     /// The connection's id, unique in this process.
@@ -169,8 +182,21 @@ impl Connection {
         self.credential.as_ref().map_or("", |credential| credential.fingerprint())
     }
 
+    /// Whether whoever is at the other end is trusted now, by their certificate or because they may be without one.
+    pub(super) fn trust(&self, now: Timestamp) -> Result<Trust, DenialReason> {
+        match &self.credential {
+            Some(credential) => credential.trust(now),
+            None if self.anonymous => Ok(Trust { epoch: self.trust_epoch(), from: now, until: Timestamp::MAX }),
+            None => Err(DenialReason::NoIdentity),
+        }
+    }
+
     pub(super) fn trusted_until(&self, now: Timestamp) -> Result<Timestamp, DenialReason> {
-        self.credential.as_ref().ok_or(DenialReason::NoIdentity)?.trusted_until(now)
+        match &self.credential {
+            Some(credential) => credential.trusted_until(now),
+            None if self.anonymous => Ok(Timestamp::MAX),
+            None => Err(DenialReason::NoIdentity),
+        }
     }
 
     pub(super) fn resolved(&self) -> arc_swap::Guard<Option<Arc<Resolved>>> {

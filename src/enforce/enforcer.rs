@@ -228,7 +228,11 @@ impl Enforcer {
         let snapshot = published.snapshot();
         let position = snapshot.find_identity(device.identity()).ok_or(DenialReason::UnknownIdentity)?;
         self.not_locked(device)?;
-        if snapshot.reaches_anything(position) { Ok(()) } else { Err(DenialReason::NoPolicy) }
+        match snapshot.reaches_anything(position) {
+            true => Ok(()),
+            false if device.identity().as_str() == Identity::ANONYMOUS => Err(DenialReason::CertificateRequired),
+            false => Err(DenialReason::NoPolicy),
+        }
     }
 
     /// May this connection reach this service of `published` now?
@@ -271,7 +275,7 @@ impl Enforcer {
             self.metrics.verdict_cache_hits.inc();
             return Ok(verdict);
         }
-        let trust = connection.credential().ok_or(DenialReason::NoIdentity)?.trust(now)?;
+        let trust = connection.trust(now)?;
         let device = self.whose(published, connection)?;
         let certificate = connection.fingerprint();
         let (basis, verdict) = self.verdict_and_basis(published.snapshot(), &device, certificate, service, now);
@@ -363,15 +367,17 @@ impl Enforcer {
 
     /// Looks up whose the connection is, and leaves that with it for the requests to come.
     fn resolve(&self, published: &Published, connection: &Connection) -> Result<Arc<Device>, DenialReason> {
-        let names = connection.credential().ok_or(DenialReason::NoIdentity)?.names();
         let snapshot = published.snapshot();
         let device = if !snapshot.is_loaded() {
             Err(DenialReason::NoSnapshot)
         } else {
-            match snapshot.identify(names) {
-                None => Err(DenialReason::UnknownIdentity),
-                Some(identity) if identity.disabled => Err(DenialReason::IdentityDisabled),
-                Some(identity) => Ok(self.device_of(&identity.id)),
+            let names = connection.credential().map(|credential| credential.names());
+            match names.map(|names| snapshot.identify(names)) {
+                None if connection.is_anonymous() => Ok(self.device_of(&IdentityId::from(Identity::ANONYMOUS))),
+                None => Err(DenialReason::NoIdentity),
+                Some(None) => Err(DenialReason::UnknownIdentity),
+                Some(Some(identity)) if identity.disabled => Err(DenialReason::IdentityDisabled),
+                Some(Some(identity)) => Ok(self.device_of(&identity.id)),
             }
         };
         connection.resolve(Resolved { generation: snapshot.generation(), device: device.clone() });
@@ -391,9 +397,13 @@ impl Enforcer {
     }
 }
 
-/// Whether the connection has a certificate that is trusted now.
+/// Whether the connection has a certificate that is trusted now, or may be without one.
 fn trusted(connection: &Connection, now: Timestamp) -> Result<(), DenialReason> {
-    connection.credential().ok_or(DenialReason::NoIdentity)?.recheck(now)
+    match connection.credential() {
+        Some(credential) => credential.recheck(now),
+        None if connection.is_anonymous() => Ok(()),
+        None => Err(DenialReason::NoIdentity),
+    }
 }
 
 /// A denial for which no posture was asked.

@@ -71,6 +71,9 @@ pub enum CompileProblem {
         /// Why it cannot be done.
         misfit: Misfit,
     },
+    /// An identity that is called like who comes without a certificate.
+    #[error("its id or name is `{}`, which stands for who comes without a certificate", Identity::ANONYMOUS)]
+    Reserved,
     /// More objects of a kind than positions can count.
     #[error("there are more objects than can be counted")]
     TooMany,
@@ -96,6 +99,7 @@ pub fn compile(objects: Objects, generation: u64) -> Result<Snapshot, Vec<Compil
         generation,
         loaded: true,
         identities,
+        anonymous: Arc::new(Identity::anonymous()),
         identity_by_id: positions(objects.identities.keys().cloned(), IdentityIndex),
         identity_by_subject: compiler.subjects,
         identity_by_token: tokens(&objects),
@@ -164,6 +168,10 @@ impl Compiler {
         for (identity, position) in objects.identities.values().zip(0u32..) {
             if let Some(holder) = names.insert(&identity.name, identity) {
                 let problem = CompileProblem::DuplicateName(holder.id.as_str().into());
+                self.error("identity", identity.id.as_str(), &identity.name, &identity.meta.origin, problem);
+            }
+            if [identity.id.as_str(), &identity.name].contains(&Identity::ANONYMOUS) {
+                let problem = CompileProblem::Reserved;
                 self.error("identity", identity.id.as_str(), &identity.name, &identity.meta.origin, problem);
             }
             self.entities.identities.insert(Arc::clone(&identity.name), position);

@@ -46,6 +46,12 @@ pub enum Suspicion {
         /// One service both select.
         service: Arc<str>,
     },
+    /// A policy that opens to everybody.
+    #[error("it lets in requests without a certificate: whoever reaches the gateway reaches what it opens")]
+    Anonymous,
+    /// A policy that would open to everybody, but asks what they cannot answer.
+    #[error("it is for requests without a certificate, too, and asks for checks, which none of them can pass")]
+    AnonymousWithChecks,
     /// A reference to nothing.
     #[error("`{reference}` in `{list}` names nothing that exists{consequence}")]
     Dangling {
@@ -132,6 +138,7 @@ pub fn lint(snapshot: &Snapshot) -> Vec<Finding> {
     let mut linter = Linter { snapshot, findings: Vec::new(), comparisons: 0, incomplete: false };
     linter.dangling();
     linter.unreachable();
+    linter.anonymous();
     linter.configs();
     linter.version_ranges();
     linter.checks_for_nobody();
@@ -220,6 +227,13 @@ impl Linter<'_> {
         }
     }
 
+    fn anonymous(&mut self) {
+        for policy in self.snapshot.policies.iter().filter(|policy| policy.object.anonymous) {
+            let asks = !policy.checks.is_empty() || policy.expression.is_some();
+            self.find_in_policy(policy, if asks { Suspicion::AnonymousWithChecks } else { Suspicion::Anonymous });
+        }
+    }
+
     fn unreachable(&mut self) {
         let snapshot = self.snapshot;
         for identity in snapshot.objects().identities.values().filter(|identity| identity.subjects.is_empty()) {
@@ -242,6 +256,7 @@ impl Linter<'_> {
                 self.find_in_policy(policy, Suspicion::Unreachable("service"));
             }
             match self.first_selected(policy, None) {
+                Search::Nobody if policy.object.anonymous => {}
                 Search::Nobody => self.find_in_policy(policy, Suspicion::Unreachable("identity")),
                 Search::Found(_) => {}
                 Search::GaveUp => self.incomplete = true,

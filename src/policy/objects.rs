@@ -100,6 +100,27 @@ pub struct Identity {
     pub meta: Meta,
 }
 
+impl Identity {
+    /// The id and name of whoever comes without a certificate. No identity may have them.
+    pub const ANONYMOUS: &'static str = "anonymous";
+
+    /// Whoever comes without a certificate, as decisions see them. They are in no list and carry no attribute.
+    pub fn anonymous() -> Self {
+        let never = Timestamp::from_millis(0);
+        Identity {
+            id: IdentityId::from(Identity::ANONYMOUS),
+            name: Identity::ANONYMOUS.into(),
+            subjects: Vec::new(),
+            role_attributes: Vec::new(),
+            disabled: false,
+            enrolment: None,
+            certificates: Vec::new(),
+            kept: Map::new(),
+            meta: Meta { created_at: never, updated_at: never, tags: Map::new(), origin: Origin::Api },
+        }
+    }
+}
+
 /// What is behind the gate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -155,6 +176,9 @@ pub struct ServicePolicy {
     pub semantic: Semantic,
     /// Which identities; sorted.
     pub identity_roles: Vec<Role>,
+    /// Whether it also lets in who comes without a certificate, where the listener lets them come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anonymous: bool,
     /// Which services; sorted.
     pub service_roles: Vec<Role>,
     /// Which checks; every selected check must pass; sorted.

@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub(super) loaded: bool,
     pub(super) objects: Objects,
     pub(super) identities: Vec<CompiledIdentity>,
+    /// Who comes without a certificate.
+    pub(super) anonymous: Arc<Identity>,
     pub(super) identity_by_id: HashMap<IdentityId, IdentityIndex>,
     pub(super) identity_by_subject: HashMap<Subject, IdentityIndex>,
     /// Identities with a one-time token, by its digest.
@@ -62,6 +64,11 @@ index_types! {
     CheckIndex;
     /// Number of an interned role attribute.
     AttributeIndex;
+}
+
+impl IdentityIndex {
+    /// The position of who comes without a certificate; no identity's position comes near.
+    const ANONYMOUS: IdentityIndex = IdentityIndex(u32::MAX);
 }
 
 /// An identity with its attributes interned.
@@ -139,6 +146,7 @@ impl Snapshot {
             loaded: false,
             objects: Objects::default(),
             identities: Vec::new(),
+            anonymous: Arc::new(Identity::anonymous()),
             identity_by_id: HashMap::new(),
             identity_by_subject: HashMap::new(),
             identity_by_token: HashMap::new(),
@@ -177,13 +185,17 @@ impl Snapshot {
         self.identity_by_token.get(digest).and_then(|index| self.identity(*index))
     }
 
-    /// The position of an identity.
+    /// The position of an identity, or of who comes without a certificate ([`Identity::ANONYMOUS`]).
     pub fn find_identity(&self, id: &IdentityId) -> Option<IdentityIndex> {
-        self.identity_by_id.get(id).copied()
+        let nobody = || (self.loaded && *id == self.anonymous.id).then_some(IdentityIndex::ANONYMOUS);
+        self.identity_by_id.get(id).copied().or_else(nobody)
     }
 
     /// The identity at a position.
     pub fn identity(&self, index: IdentityIndex) -> Option<&Arc<Identity>> {
+        if index == IdentityIndex::ANONYMOUS {
+            return Some(&self.anonymous);
+        }
         self.identities.get(index.position()).map(|identity| &identity.object)
     }
 
@@ -219,7 +231,7 @@ impl Snapshot {
         service: ServiceIndex,
     ) -> impl Iterator<Item = (PolicyIndex, &CompiledPolicy)> {
         let attributes = self.identities.get(identity.position()).map_or(&[][..], |identity| &identity.attributes);
-        self.policies_leading_to(service).filter(move |(_, policy)| policy.identities.selects(identity.0, attributes))
+        self.policies_leading_to(service).filter(move |(_, policy)| policy.admits(identity, attributes))
     }
 
     /// Dial policies that select the service, whoever they are for.
@@ -236,10 +248,13 @@ impl Snapshot {
     /// Dial policies that select the identity and at least one service, in the order of their positions.
     pub fn policies_of(&self, identity: IdentityIndex) -> impl Iterator<Item = &CompiledPolicy> {
         let compiled = self.identities.get(identity.position());
+        let attributes = compiled.map_or(&[][..], |compiled| &compiled.attributes);
+        let known = compiled.is_some() || identity == IdentityIndex::ANONYMOUS;
         self.policies.iter().filter(move |policy| {
-            policy.object.policy_type == PolicyType::Dial
+            known
+                && policy.object.policy_type == PolicyType::Dial
                 && policy.reaches_services
-                && compiled.is_some_and(|compiled| policy.identities.selects(identity.0, &compiled.attributes))
+                && policy.admits(identity, attributes)
         })
     }
 
@@ -294,6 +309,14 @@ impl Snapshot {
 }
 
 impl CompiledPolicy {
+    /// Whether it is for an identity with these sorted `attributes`. `#all` is everybody who is known, and nobody else.
+    fn admits(&self, identity: IdentityIndex, attributes: &[AttributeIndex]) -> bool {
+        if identity == IdentityIndex::ANONYMOUS {
+            return self.object.anonymous;
+        }
+        self.identities.selects(identity.0, attributes)
+    }
+
     /// The policy as written.
     pub fn object(&self) -> &Arc<ServicePolicy> {
         &self.object

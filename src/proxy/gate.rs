@@ -16,12 +16,12 @@ use super::headers::{ConnectionClaims, ForwardedCertificate};
 use super::request_id::RequestId;
 use super::serving::Serving;
 use super::standing::StreamGate;
-use crate::config::{self, Network};
+use crate::config::{self, ClientAuth, ClientAuthMode, Network};
 use crate::decision::{DenialReason, Failure};
 use crate::enforce::{Connection, EndSignal, Enforcer, Entry, Place, Protocol};
 use crate::limits::CLIENT_STREAMS_MAX;
 use crate::telemetry::Metrics;
-use crate::tls::{CredentialFactory, TlsPeer};
+use crate::tls::{CredentialFactory, NoIdentity, TlsPeer, VerifiedIdentity};
 
 /// Enforcement for Pingora applications: wraps a proxy so that every connection and every request is decided first.
 #[derive(Debug)]
@@ -40,13 +40,16 @@ pub struct GateOptions {
     pub accept_request_ids: bool,
     /// Which parts of the client's certificate upstreams are told; `None` tells nothing of it.
     pub client_certificate: Option<ForwardedCertificate>,
+    /// Who may come without a certificate, where the listener's TLS lets them.
+    pub client_auth: ClientAuth,
 }
 
 impl Default for GateOptions {
     /// Trusts nobody, and tells upstreams the usual about certificates.
     fn default() -> Self {
         let client_certificate = Some(ForwardedCertificate::default());
-        GateOptions { trusted: Vec::new(), accept_request_ids: false, client_certificate }
+        let client_auth = ClientAuth::default();
+        GateOptions { trusted: Vec::new(), accept_request_ids: false, client_certificate, client_auth }
     }
 }
 
@@ -56,6 +59,7 @@ impl From<&config::Proxy> for GateOptions {
             trusted: settings.forwarded.trusted.clone(),
             accept_request_ids: settings.request_ids == config::RequestIds::AcceptFromTrusted,
             client_certificate: settings.forwarded.client_certificate.then(ForwardedCertificate::default),
+            client_auth: ClientAuth::default(),
         }
     }
 }
@@ -107,20 +111,22 @@ impl Gate {
     async fn admit(&self, stream: &Stream) -> Result<(Place, Arc<EndSignal>), Turned> {
         let digest = stream.get_ssl_digest().ok_or(Turned::away(DenialReason::NoIdentity))?;
         let peer = digest.extension.get::<TlsPeer>().ok_or(Turned::away(DenialReason::NoIdentity))?;
-        let identity = peer.identity().map_err(|reason| Turned::away(reason.into()))?;
+        let identity = self.asking(peer)?;
         let address = client_address(stream);
         let gated = peer.attach(|| {
             let id = RequestId::generate(self.enforcer.clock().now()).shared();
-            let credential = self.credentials.credential(identity);
-            Arc::new(GatedConnection {
-                connection: Arc::new(Connection::new(
-                    id,
-                    address,
-                    peer.server_name().map(|name| &**name),
-                    Some(credential),
-                )),
-                claims: ConnectionClaims::new(self.options.client_certificate.as_ref(), identity, address),
-            })
+            let server_name = peer.server_name().map(|name| &**name);
+            let connection = Arc::new(match identity {
+                Some(identity) => {
+                    Connection::new(id, address, server_name, Some(self.credentials.credential(identity)))
+                }
+                None => Connection::anonymous(id, address, server_name),
+            });
+            let claims = match identity {
+                Some(identity) => ConnectionClaims::new(self.options.client_certificate.as_ref(), identity, address),
+                None => ConnectionClaims::anonymous(address),
+            };
+            Arc::new(GatedConnection { connection, claims })
         });
         let gated = gated.ok_or(Turned::away(DenialReason::NoIdentity))?;
         let turned = |reason| Turned { reason, connection: Some(Arc::clone(&gated)) };
@@ -135,6 +141,18 @@ impl Gate {
         };
         let place = self.enforcer.enter_connection(&gated.connection, entry).map_err(turned)?;
         Ok((place, signal))
+    }
+
+    /// Whose certificate was presented; `None` for nobody's, where that is allowed under the name that was asked for.
+    fn asking<'a>(&self, peer: &'a TlsPeer) -> Result<Option<&'a Arc<VerifiedIdentity>>, Turned> {
+        let server_name = peer.server_name().map(|name| &**name);
+        match peer.identity() {
+            Ok(identity) => Ok(Some(identity)),
+            Err(NoIdentity::NoCertificate) if self.options.client_auth.of(server_name) == ClientAuthMode::Optional => {
+                Ok(None)
+            }
+            Err(reason) => Err(Turned::away(reason.into())),
+        }
     }
 
     /// Tells of a connection that was closed: the log names the certificate, the metric the reason only.

@@ -259,6 +259,11 @@ pub(super) struct ConnectionClaims {
 }
 
 impl ConnectionClaims {
+    /// Of somebody without a certificate.
+    pub(super) fn anonymous(peer: Option<SocketAddr>) -> Self {
+        ConnectionClaims { address: address_value(peer), ..ConnectionClaims::default() }
+    }
+
     pub(super) fn new(
         rule: Option<&ForwardedCertificate>,
         identity: &VerifiedIdentity,
@@ -267,7 +272,7 @@ impl ConnectionClaims {
         let certificate = rule.map(|rule| rule.describe(identity)).filter(|value| !value.is_empty());
         ConnectionClaims {
             certificate: certificate.and_then(|value| HeaderValue::try_from(value).ok()),
-            address: peer.and_then(|peer| HeaderValue::try_from(peer.ip().to_canonical().to_string()).ok()),
+            address: address_value(peer),
             identity: OnceLock::new(),
         }
     }
@@ -276,6 +281,10 @@ impl ConnectionClaims {
         let (known, value) = self.identity.get_or_init(|| (identity.clone(), identity_value(identity.as_str())));
         if known == identity { value.clone() } else { identity_value(identity.as_str()) }
     }
+}
+
+fn address_value(peer: Option<SocketAddr>) -> Option<HeaderValue> {
+    peer.and_then(|peer| HeaderValue::try_from(peer.ip().to_canonical().to_string()).ok())
 }
 
 /// The addresses a trusted proxy has seen, in one line.

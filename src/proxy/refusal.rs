@@ -113,6 +113,7 @@ fn is_about_the_connection(reason: DenialReason) -> bool {
         DenialReason::NoSnapshot
         | DenialReason::UnknownService
         | DenialReason::NoPolicy
+        | DenialReason::CertificateRequired
         | DenialReason::PostureFailed
         | DenialReason::EndedByOperator
         | DenialReason::TooManySessions

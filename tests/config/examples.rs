@@ -30,7 +30,9 @@ fn the_full_example_shows_the_defaults() {
     let (minimal, _) = load("minimal.yaml");
     assert!(warnings.is_empty(), "{warnings}");
 
-    assert_eq!(full.tls, minimal.tls);
+    assert_eq!(full.tls.client_auth.otherwise, minimal.tls.client_auth.otherwise);
+    let tls = config::Tls { client_auth: minimal.tls.client_auth.clone(), ..full.tls };
+    assert_eq!(tls, minimal.tls);
     assert_eq!(full.identity.subjects, minimal.identity.subjects);
     assert_eq!(full.identity.auto_enroll, minimal.identity.auto_enroll);
     let enrollment = full.identity.enrollment.unwrap();

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod anonymous;
 mod cloudflare;
 mod cloudflare_objects;
 mod decision;

@@ -102,6 +102,7 @@ pub(crate) fn check(id: &str, name: &str, attributes: &[String]) -> PostureCheck
 
 pub(crate) fn policy(id: &str, semantic: Semantic, who: Vec<Role>, what: Vec<Role>, how: Vec<Role>) -> ServicePolicy {
     ServicePolicy {
+        anonymous: false,
         id: PolicyId::from(id),
         name: id.into(),
         policy_type: PolicyType::Dial,

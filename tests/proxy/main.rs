@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod admission;
+mod anonymous;
 mod foreign;
 mod front_door;
 mod hygiene;

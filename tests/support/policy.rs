@@ -65,6 +65,7 @@ pub(crate) fn service(name: &str, host: &str, upstreams: &[String]) -> Service {
 pub(crate) fn policy(name: &str, identities: &[&str], services: &[&str], checks: &[&str]) -> ServicePolicy {
     let roles = |texts: &[&str]| texts.iter().map(|text| Role::try_from((*text).to_owned()).unwrap()).collect();
     ServicePolicy {
+        anonymous: false,
         id: name.into(),
         name: name.into(),
         policy_type: PolicyType::Dial,

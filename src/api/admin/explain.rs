@@ -51,7 +51,11 @@ struct Named<'a> {
 pub(super) async fn explain(State(admin): State<Admin>, Query(question): Query<Question>) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let snapshot = published.snapshot();
-    let identity = find_identity(snapshot.objects(), &question.identity)?;
+    let nobody = Identity::anonymous();
+    let identity = match question.identity.as_str() {
+        Identity::ANONYMOUS => &nobody,
+        wanted => find_identity(snapshot.objects(), wanted)?,
+    };
     let service = find_service(snapshot.objects(), &question.service)?;
     let index = snapshot.find_service(&service.id).ok_or(ErrorCode::NotFound)?;
     let decision = admin.enforcer.explain(snapshot, &identity.id, index);

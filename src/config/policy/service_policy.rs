@@ -23,7 +23,7 @@ use crate::policy::roles::{Role, Semantic};
 /// These identities may reach these services, provided these checks pass.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["name", "identity_roles", "service_roles"]))]
+#[schemars(extend("required" = ["name", "service_roles"]))]
 pub(super) struct RawServicePolicy {
     /// Its name, unique over service policies.
     name: Field<NameText>,
@@ -37,6 +37,9 @@ pub(super) struct RawServicePolicy {
     semantic: Field<Semantic>,
     /// Which identities: `#attribute`, `@id`, `@name`, or `#all` alone.
     identity_roles: Field<Vec<Field<RoleText>>>,
+    /// Whether it also lets in requests without a certificate, where `tls.client_auth` lets them come; `identity_roles` may
+    /// then be left out. They have no posture, so no check passes. Default: false.
+    anonymous: Field<bool>,
     /// Which services: `#attribute`, `@id`, `@name`, or `#all` alone.
     service_roles: Field<Vec<Field<RoleText>>>,
     /// Which posture checks must pass: `#attribute`, `@id`, `@name`, or `#all` alone. Default: none.
@@ -148,8 +151,10 @@ pub(super) fn read(
 ) -> Option<ServicePolicy> {
     let Located { node, value: raw } = raw;
     let session = source.session;
-    for (key, list) in [("identity_roles", &raw.identity_roles), ("service_roles", &raw.service_roles)] {
-        if !list.is_given() {
+    let anonymous = raw.anonymous.or_default();
+    let lists = [("identity_roles", &raw.identity_roles, !anonymous), ("service_roles", &raw.service_roles, true)];
+    for (key, list, needed) in lists {
+        if needed && !list.is_given() {
             session.missing(node, key);
         }
     }
@@ -177,6 +182,7 @@ pub(super) fn read(
         policy_type: raw.policy_type.or(PolicyType::Dial),
         semantic: raw.semantic.or(Semantic::AllOf),
         identity_roles,
+        anonymous,
         service_roles,
         posture_check_roles,
         expression: require,

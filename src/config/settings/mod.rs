@@ -38,7 +38,7 @@ pub use log::{Log, LogFormat};
 pub use password_hash::{HashingError, PasswordHash, PasswordHashError};
 pub use proxy::{Forwarded, Proxy, RequestIds, ServiceDefaults};
 pub use sign_in::{AdminSession, AdminUser};
-pub use tls::{ExpiredCrl, ServerCertificate, Tls};
+pub use tls::{ClientAuth, ClientAuthMode, ExpiredCrl, ServerCertificate, Tls};
 pub use workers::Workers;
 
 pub(super) use admin::SubjectText;

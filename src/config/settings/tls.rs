@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::resolve_all;
 use crate::config::document::{Document, Field, NodeId, Session};
-use crate::config::values::PathText;
+use crate::config::values::{NameText, PathText};
 
 /// Certificates and trust, as files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,46 @@ pub struct Tls {
     pub crl_files: Vec<PathBuf>,
     /// What an expired revocation list means.
     pub expired_crl: ExpiredCrl,
+    /// Whether clients of the gateway need a certificate.
+    pub client_auth: ClientAuth,
+}
+
+/// Whether clients of the gateway need a certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientAuth {
+    /// Under every name that is not listed, and without one.
+    pub otherwise: ClientAuthMode,
+    /// By the server name the client asks for, in lower case; `*.` stands for one label. The first that fits counts.
+    pub by_name: Vec<(String, ClientAuthMode)>,
+}
+
+/// Whether a client needs a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientAuthMode {
+    /// Without one, the connection is closed.
+    #[default]
+    Require,
+    /// Without one, only services whose policy says `anonymous` are open. A bad one is refused all the same.
+    Optional,
+}
+
+impl ClientAuth {
+    /// What counts for a client that asks for `server_name`.
+    pub fn of(&self, server_name: Option<&str>) -> ClientAuthMode {
+        let fits = |pattern: &str, name: &str| match pattern.strip_prefix("*.") {
+            Some(parent) => name.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
+            None => name.eq_ignore_ascii_case(pattern),
+        };
+        let listed = server_name.and_then(|name| self.by_name.iter().find(|(pattern, _)| fits(pattern, name)));
+        listed.map_or(self.otherwise, |(_, mode)| *mode)
+    }
+
+    /// Whether anybody may come without a certificate.
+    pub fn is_optional_for_some(&self) -> bool {
+        let modes = self.by_name.iter().map(|(_, mode)| mode);
+        modes.chain([&self.otherwise]).any(|mode| *mode == ClientAuthMode::Optional)
+    }
 }
 
 /// A server certificate and its key, as PEM files. It is shown to clients that ask for one of the names in it.
@@ -55,6 +95,22 @@ pub(super) struct RawTls {
     crl_files: Field<Vec<Field<PathText>>>,
     /// What an expired revocation list means for clients of its issuer. Default: refuse.
     expired_crl: Field<ExpiredCrl>,
+    /// Whether clients of the gateway need a certificate: `require`, or `optional`, which opens services to everybody whose
+    /// policy says `anonymous`. Default: require.
+    client_auth: Field<ClientAuthMode>,
+    /// The same by the server name the client asks for; the first entry that fits counts. Default: none.
+    client_auth_by_name: Field<Vec<Field<RawNamedClientAuth>>>,
+}
+
+/// Whether clients that ask for a name need a certificate.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["name", "mode"]))]
+struct RawNamedClientAuth {
+    /// The server name; `*.example.org` stands for every name of one more label.
+    name: Field<NameText>,
+    /// `require` or `optional`.
+    mode: Field<ClientAuthMode>,
 }
 
 /// A server certificate and its key.
@@ -79,12 +135,21 @@ impl RawTls {
         {
             session.warn(node, "certificates revoked after the list expired are let in");
         }
+        let mut client_auth = ClientAuth { otherwise: self.client_auth.or_default(), by_name: Vec::new() };
+        for entry in self.client_auth_by_name.items() {
+            let name = entry.value.name.required(session, entry.node, "name");
+            let mode = entry.value.mode.required(session, entry.node, "mode");
+            if let (Some(name), Some(mode)) = (name, mode) {
+                client_auth.by_name.push((name.value.0.to_ascii_lowercase(), mode.value));
+            }
+        }
         let usable = !certificates.is_empty() && !client_ca_files.is_empty();
         usable.then(|| Tls {
             certificates,
             client_ca_files,
             crl_files: resolve_all(folder, self.crl_files),
             expired_crl: self.expired_crl.or_default(),
+            client_auth,
         })
     }
 }

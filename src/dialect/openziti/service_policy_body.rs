@@ -24,6 +24,7 @@ pub fn create_service_policy(
 ) -> Result<ServicePolicy, ApiError> {
     let meta = Meta { created_at: now, updated_at: now, tags: Map::new(), origin: Origin::Api };
     let nothing = ServicePolicy {
+        anonymous: false,
         id,
         name: "".into(),
         policy_type: PolicyType::Dial,

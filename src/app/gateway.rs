@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::Readiness;
 use crate::decision::Failure;
 use crate::enforce::Enforcer;
-use crate::proxy::{Ending, Listener, Pools, UpstreamRouter};
+use crate::proxy::{Ending, Listener, Patience, Pools, UpstreamRouter};
 
 use super::postern::{Postern, StartError};
 use super::side_listeners::{SideListeners, watch_files};
@@ -62,7 +62,9 @@ impl Gateway {
         let served = sockets.try_clone().map_err(StartError::Sockets)?;
         let sides = SideListeners::on(served.sides, postern.clone(), Arc::clone(&readiness))?;
         let pools = Pools::new();
-        let router = UpstreamRouter::new(Arc::clone(&pools));
+        let front_door = &postern.settings().front_door;
+        let patience = Patience { body: front_door.body_time, idle: front_door.idle_time };
+        let router = UpstreamRouter::new(Arc::clone(&pools)).waiting(patience);
         let app = postern.gate().protect(router, &UpstreamRouter::configuration());
         let front = Listener::on(served.gateway, postern.tls_settings()?, app)
             .map_err(StartError::Sockets)?

@@ -213,7 +213,8 @@ impl Postern {
     /// The gate to put a proxy behind.
     pub fn gate(&self) -> Arc<Gate> {
         let client_auth = self.settings.tls.client_auth.clone();
-        let options = GateOptions { client_auth, ..GateOptions::from(&self.settings.proxy) };
+        let front_door = self.settings.front_door.clone();
+        let options = GateOptions { client_auth, front_door, ..GateOptions::from(&self.settings.proxy) };
         Gate::new(Arc::clone(&self.enforcer), self.credentials.clone(), options)
     }
 

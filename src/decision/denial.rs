@@ -157,6 +157,8 @@ denial_reasons! {
     CertificateUntrusted = "certificate-untrusted-ca", "The client certificate was not issued by a trusted CA.";
     /// The CRL has expired, so revocation cannot be ruled out.
     CrlExpired = "crl-expired", "Revocation of the client certificate cannot be checked.";
+    /// The identity has as many connections open as it may.
+    TooManyConnections = "too-many-connections", "This identity has too many connections open.";
     /// No service matches the request.
     UnknownService = "unknown-service", "No service is known under this name.";
     /// No policy links identity and service.

@@ -206,6 +206,7 @@ where
         if ctx.judged.permit().is_some() {
             self.inner.logging(session, e, &mut ctx.inner).await;
         }
+        ctx.judged.note_conduct(&self.gate, session, e);
         ctx.judged.report(&self.gate, session, e);
     }
 

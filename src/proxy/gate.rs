@@ -4,22 +4,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pingora::apps::ServerApp;
+use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::protocols::Stream;
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
 
+use super::conduct::{Conduct, Misconduct};
 use super::enforced::{Enforced, GatedProxy};
 use super::headers::{ConnectionClaims, ForwardedCertificate};
 use super::request_id::RequestId;
 use super::serving::Serving;
 use super::standing::StreamGate;
-use crate::config::{self, ClientAuth, ClientAuthMode, Network};
+use super::tally::{self, Tally};
+use crate::config::{self, ClientAuth, ClientAuthMode, FrontDoor, Network};
 use crate::decision::{DenialReason, Failure};
-use crate::enforce::{Connection, EndSignal, Enforcer, Entry, Place, Protocol};
-use crate::limits::CLIENT_STREAMS_MAX;
+use crate::enforce::{Connection, Device, EndSignal, Enforcer, Entry, Place, Protocol};
+use crate::id::IdentityId;
+use crate::policy::objects::Identity;
 use crate::telemetry::Metrics;
 use crate::tls::{CredentialFactory, NoIdentity, TlsPeer, VerifiedIdentity};
 
@@ -29,6 +32,8 @@ pub struct Gate {
     enforcer: Arc<Enforcer>,
     credentials: CredentialFactory,
     options: GateOptions,
+    /// The connections of each identity.
+    seats: Arc<Tally<IdentityId>>,
 }
 
 /// What an operator may choose about the gate's dealings with header fields.
@@ -42,6 +47,8 @@ pub struct GateOptions {
     pub client_certificate: Option<ForwardedCertificate>,
     /// Who may come without a certificate, where the listener's TLS lets them.
     pub client_auth: ClientAuth,
+    /// Bounds on what a client may take, as far as they do not belong to the listener.
+    pub front_door: FrontDoor,
 }
 
 impl Default for GateOptions {
@@ -49,7 +56,13 @@ impl Default for GateOptions {
     fn default() -> Self {
         let client_certificate = Some(ForwardedCertificate::default());
         let client_auth = ClientAuth::default();
-        GateOptions { trusted: Vec::new(), accept_request_ids: false, client_certificate, client_auth }
+        GateOptions {
+            trusted: Vec::new(),
+            accept_request_ids: false,
+            client_certificate,
+            client_auth,
+            front_door: FrontDoor::default(),
+        }
     }
 }
 
@@ -60,6 +73,7 @@ impl From<&config::Proxy> for GateOptions {
             accept_request_ids: settings.request_ids == config::RequestIds::AcceptFromTrusted,
             client_certificate: settings.forwarded.client_certificate.then(ForwardedCertificate::default),
             client_auth: ClientAuth::default(),
+            front_door: FrontDoor::default(),
         }
     }
 }
@@ -73,7 +87,7 @@ impl GateOptions {
 impl Gate {
     /// A gate that decides by `enforcer` and reads client certificates by the rules of `credentials`.
     pub fn new(enforcer: Arc<Enforcer>, credentials: CredentialFactory, options: GateOptions) -> Arc<Self> {
-        Arc::new(Gate { enforcer, credentials, options })
+        Arc::new(Gate { enforcer, credentials, options, seats: Tally::new() })
     }
 
     /// Puts an HTTP proxy behind the gate. The result is an application for a Pingora service whose listener uses the
@@ -89,8 +103,11 @@ impl Gate {
     {
         let mut app = http_proxy(configuration, Enforced::new(Arc::clone(self), proxy));
         let mut h2_options = default_h2_options();
-        h2_options.max_concurrent_streams(CLIENT_STREAMS_MAX);
+        h2_options.max_concurrent_streams(self.options.front_door.streams_per_connection);
         app.h2_options = Some(h2_options);
+        let mut server_options = HttpServerOptions::default();
+        server_options.h2_idle_timeout = Some(self.options.front_door.idle_time);
+        app.server_options = Some(server_options);
         ConnectionGate { gate: Arc::clone(self), app: Arc::new(StreamGate::new(Arc::clone(self), app)) }
     }
 
@@ -108,7 +125,7 @@ impl Gate {
     }
 
     /// Decides about a connection, and leaves with it what its requests will need.
-    async fn admit(&self, stream: &Stream) -> Result<(Place, Arc<EndSignal>), Turned> {
+    async fn admit(&self, stream: &Stream) -> Result<Entered, Turned> {
         let digest = stream.get_ssl_digest().ok_or(Turned::away(DenialReason::NoIdentity))?;
         let peer = digest.extension.get::<TlsPeer>().ok_or(Turned::away(DenialReason::NoIdentity))?;
         let identity = self.asking(peer)?;
@@ -126,11 +143,12 @@ impl Gate {
                 Some(identity) => ConnectionClaims::new(self.options.client_certificate.as_ref(), identity, address),
                 None => ConnectionClaims::anonymous(address),
             };
-            Arc::new(GatedConnection { connection, claims })
+            Arc::new(GatedConnection { connection, claims, conduct: Conduct::default() })
         });
         let gated = gated.ok_or(Turned::away(DenialReason::NoIdentity))?;
         let turned = |reason| Turned { reason, connection: Some(Arc::clone(&gated)) };
-        self.enforcer.admit(&gated.connection).await.map_err(turned)?;
+        let device = self.enforcer.admit(&gated.connection).await.map_err(turned)?;
+        let seat = self.seat(&device).map_err(turned)?;
         self.enforcer.keep_watch(|| self.credentials.epochs());
         let signal = Arc::new(EndSignal::default());
         let entry = Entry {
@@ -140,7 +158,17 @@ impl Gate {
             signal: Arc::clone(&signal),
         };
         let place = self.enforcer.enter_connection(&gated.connection, entry).map_err(turned)?;
-        Ok((place, signal))
+        Ok(Entered { gated, place, signal, _seat: seat })
+    }
+
+    /// A place among the identity's connections. Whoever comes without a certificate is nobody, who has no number of them.
+    fn seat(&self, device: &Device) -> Result<Option<tally::Place<IdentityId>>, DenialReason> {
+        let identity = device.identity();
+        if identity.as_str() == Identity::ANONYMOUS {
+            return Ok(None);
+        }
+        let seat = self.seats.enter(identity, self.options.front_door.connections_per_identity);
+        seat.map(Some).ok_or(DenialReason::TooManyConnections)
     }
 
     /// Whose certificate was presented; `None` for nobody's, where that is allowed under the name that was asked for.
@@ -173,6 +201,18 @@ impl Gate {
         }
     }
 
+    /// Tells of a connection that was closed because its client broke a bound.
+    fn turn_out(&self, connection: &Connection, misconduct: Misconduct) {
+        self.metrics().connection_refused(misconduct.code());
+        tracing::warn!(
+            reason = misconduct.code(),
+            peer = connection.peer().map(tracing::field::display),
+            server_name = connection.server_name(),
+            certificate = connection.credential().map(|credential| credential.describe()),
+            "connection closed on its client"
+        );
+    }
+
     /// Keeps the refusal in the history of the identity, where there is one.
     fn remember(&self, connection: &Connection, reason: DenialReason) {
         let published = self.enforcer.published();
@@ -199,6 +239,14 @@ fn client_address(stream: &Stream) -> Option<SocketAddr> {
     stream.get_socket_digest()?.peer_addr()?.as_inet().copied()
 }
 
+/// A connection that came in, in its places.
+struct Entered {
+    gated: Arc<GatedConnection>,
+    place: Place,
+    signal: Arc<EndSignal>,
+    _seat: Option<tally::Place<IdentityId>>,
+}
+
 /// A connection that does not come in.
 struct Turned {
     reason: DenialReason,
@@ -216,6 +264,7 @@ impl Turned {
 pub(super) struct GatedConnection {
     pub(super) connection: Arc<Connection>,
     pub(super) claims: ConnectionClaims,
+    pub(super) conduct: Conduct,
 }
 
 impl GatedConnection {
@@ -248,8 +297,14 @@ where
     async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let _live = self.gate.metrics().live_connection();
         match self.gate.admit(&stream).await {
-            Ok((place, signal)) => {
-                Serving { gate: &self.gate, place, signal, shutdown }.http(&self.app, stream).await;
+            Ok(Entered { gated, place, signal, _seat }) => {
+                let broken = gated.conduct.broken(self.gate.options.front_door.head_time);
+                let serving = Serving { gate: &self.gate, place, signal, shutdown };
+                tokio::select! {
+                    () = serving.http(&self.app, stream) => {}
+                    // Dropping the application drops the connection with all that is under way on it.
+                    misconduct = broken => self.gate.turn_out(&gated.connection, misconduct),
+                }
             }
             Err(turned) => {
                 self.gate.report(&turned, &stream);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, Uri, Version};
-use pingora::Error;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::l4::socket::SocketAddr;
+use pingora::{Error, ErrorSource};
 use pingora_proxy::Session;
 
 use super::enforced::Admitted;
@@ -125,6 +125,9 @@ impl Judged {
     /// somebody else. Returns whether it may pass.
     pub(super) fn judge(&mut self, gate: &Gate, session: &mut Session) -> bool {
         self.connection = GatedConnection::of(session.digest());
+        if let Some(gated) = &self.connection {
+            gated.conduct.asked();
+        }
         self.listen(gate, session.req_header());
         self.outcome = match self.verdict(gate, session) {
             Ok(permitted) => permitted,
@@ -306,6 +309,16 @@ impl Judged {
 
 /// Telling of it.
 impl Judged {
+    /// Notes against the client that it gave a request up, when that is how it ended.
+    pub(super) fn note_conduct(&self, gate: &Gate, session: &Session, error: Option<&Error>) {
+        let given_up = error.is_some_and(|error| *error.esource() == ErrorSource::Downstream);
+        if let Some(gated) = self.connection.as_ref().filter(|_| given_up)
+            && session.req_header().version == Version::HTTP_2
+        {
+            gated.conduct.gave_up(gate.options().front_door.resets);
+        }
+    }
+
     /// The one line, the counters and the failure record of a finished request.
     pub(super) fn report(&self, gate: &Gate, session: &Session, error: Option<&Error>) {
         let status = session.response_written().map(|response| response.status);

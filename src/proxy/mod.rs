@@ -56,6 +56,7 @@
 //! }
 //! ```
 
+mod conduct;
 mod enforced;
 mod farewell;
 mod gate;
@@ -84,6 +85,6 @@ pub use headers::ForwardedCertificate;
 pub use listener::{Ending, Listener};
 pub use refusal::{Refusal, UpstreamFault};
 pub use request_id::RequestId;
-pub use router::{Route, UpstreamRouter};
+pub use router::{Patience, Route, UpstreamRouter};
 pub use standing::StreamGate;
 pub use upstream::Pools;

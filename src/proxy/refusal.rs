@@ -25,6 +25,8 @@ pub enum Refusal {
     },
     /// It was let through, but the service behind the gate did not answer.
     Upstream(UpstreamFault),
+    /// The client stopped sending in the middle of its body.
+    SlowBody,
     /// Something went wrong inside the gate.
     Internal,
 }
@@ -84,6 +86,7 @@ impl Refusal {
             Refusal::Misdirected => "misdirected-request",
             Refusal::Denied { denial, .. } => denial.reason.code(),
             Refusal::Upstream(fault) => fault.code(),
+            Refusal::SlowBody => "request-body-timeout",
             Refusal::Internal => "internal-error",
         }
     }
@@ -91,7 +94,7 @@ impl Refusal {
     /// Whether nothing that follows on the same HTTP/1 connection may be read.
     pub(super) fn ends_connection(&self) -> bool {
         match self {
-            Refusal::Malformed(_) | Refusal::Upstream(_) | Refusal::Internal => true,
+            Refusal::Malformed(_) | Refusal::Upstream(_) | Refusal::SlowBody | Refusal::Internal => true,
             Refusal::Misdirected => false,
             Refusal::Denied { denial, .. } => is_about_the_connection(denial.reason),
         }
@@ -109,6 +112,7 @@ fn is_about_the_connection(reason: DenialReason) -> bool {
         | DenialReason::CertificateNotYetValid
         | DenialReason::CertificateRevoked
         | DenialReason::CertificateUntrusted
+        | DenialReason::TooManyConnections
         | DenialReason::CrlExpired => true,
         DenialReason::NoSnapshot
         | DenialReason::UnknownService

@@ -4,6 +4,7 @@
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::UPGRADE;
@@ -22,13 +23,30 @@ use super::respond;
 use super::upstream::{Attempt, Member, Pool, Pools, Wanted};
 use crate::decision::Permit;
 use crate::limits::{
-    CLIENT_IDLE_WAIT_MAX, CLIENT_WRITE_WAIT_MAX, UPSTREAM_ATTEMPTS_MAX, UPSTREAM_IDLE_CONNECTIONS_MAX,
+    CLIENT_BODY_WAIT_MAX, CLIENT_IDLE_WAIT_MAX, CLIENT_WRITE_WAIT_MAX, UPSTREAM_ATTEMPTS_MAX,
+    UPSTREAM_IDLE_CONNECTIONS_MAX,
 };
 
 /// Sends requests to the upstreams of the service they are for.
 #[derive(Debug)]
 pub struct UpstreamRouter {
     pools: Arc<Pools>,
+    patience: Patience,
+}
+
+/// How long clients are waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the next bytes of a request's body.
+    pub body: Duration,
+    /// For the next request.
+    pub idle: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience { body: CLIENT_BODY_WAIT_MAX, idle: CLIENT_IDLE_WAIT_MAX }
+    }
 }
 
 /// One request on its way.
@@ -43,7 +61,13 @@ pub struct Route {
 impl UpstreamRouter {
     /// A router over `pools`.
     pub fn new(pools: Arc<Pools>) -> Self {
-        UpstreamRouter { pools }
+        UpstreamRouter { pools, patience: Patience::default() }
+    }
+
+    /// The same router, waiting otherwise for clients.
+    #[must_use]
+    pub fn waiting(self, patience: Patience) -> Self {
+        UpstreamRouter { patience, ..self }
     }
 
     /// Pingora's settings for this proxy.
@@ -74,9 +98,12 @@ impl ProxyHttp for UpstreamRouter {
 
     async fn early_request_filter(&self, session: &mut Session, _route: &mut Route) -> Result<()> {
         if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(CLIENT_IDLE_WAIT_MAX.as_secs()));
+            session.set_keepalive(Some(self.patience.idle.as_secs().max(1)));
         }
         session.set_write_timeout(Some(CLIENT_WRITE_WAIT_MAX));
+        // What was upgraded may be silent for as long as it likes.
+        let silent = session.req_header().headers.contains_key(UPGRADE);
+        session.set_read_timeout((!silent).then_some(self.patience.body));
         Ok(())
     }
 
@@ -139,6 +166,7 @@ impl ProxyHttp for UpstreamRouter {
             ) => {
                 return FailToProxy { error_code: 0, can_reuse_downstream: false };
             }
+            (None, ErrorSource::Downstream, ErrorType::ReadTimedout) => Refusal::SlowBody,
             (None, ErrorSource::Downstream, _) => {
                 let answered = session.respond_error(StatusCode::BAD_REQUEST.as_u16()).await.is_ok();
                 return FailToProxy { error_code: if answered { 400 } else { 0 }, can_reuse_downstream: false };

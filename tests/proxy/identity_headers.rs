@@ -90,6 +90,7 @@ async fn a_trusted_proxy_in_front_may_say_more() {
             dns: false,
             ..ForwardedCertificate::default()
         }),
+        ..GateOptions::default()
     };
     let gateway = wiki(&origin).options(options).start().await;
     let client = gateway.client("alice");

@@ -4,6 +4,7 @@
 
 mod admission;
 mod anonymous;
+mod conduct;
 mod foreign;
 mod front_door;
 mod hygiene;

@@ -12,7 +12,8 @@ use postern::enforce::Enforcer;
 use postern::policy::subject::SubjectKind;
 use postern::posture::Posture;
 use postern::proxy::{
-    ConnectionGate, Ending, Enforced, Gate, GateOptions, GatedProxy, Listener, Pools, StreamGate, UpstreamRouter,
+    ConnectionGate, Ending, Enforced, Gate, GateOptions, GatedProxy, Listener, Patience, Pools, StreamGate,
+    UpstreamRouter,
 };
 use postern::store::{Store, Table};
 use postern::telemetry::Metrics;
@@ -64,6 +65,7 @@ impl GatewayBuilder {
     }
 
     pub(crate) fn bounds(mut self, bounds: FrontDoor) -> Self {
+        self.options.front_door = bounds.clone();
         self.bounds = bounds;
         self
     }
@@ -76,7 +78,8 @@ impl GatewayBuilder {
     /// Serves with our own proxy behind the gate.
     pub(crate) async fn start(self) -> Gateway {
         let pools = Pools::new();
-        let router = UpstreamRouter::new(Arc::clone(&pools));
+        let patience = Patience { body: self.bounds.body_time, idle: self.bounds.idle_time };
+        let router = UpstreamRouter::new(Arc::clone(&pools)).waiting(patience);
         self.start_with(router, pools, |_| {}).await
     }
 

@@ -43,7 +43,8 @@ pub struct Posture {
     /// When the device last reported anything that its key signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed_in_at: Option<Timestamp>,
-    /// How far the device's clock was ahead of the gateway's when it last signed, in milliseconds; less than nothing when behind.
+    /// How far the device's clock was ahead of the gateway's when it last told its time, in milliseconds; less than
+    /// nothing when behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_skew_millis: Option<i64>,
     /// Everything else; set apart because most devices report little of it.

@@ -6,10 +6,13 @@ use std::time::Duration;
 use postern::decision::DenialReason;
 use postern::enforce::{Connection, Enforcer, Enrollment};
 use postern::policy::objects::Objects;
-use postern::store::Store;
+use postern::posture::Posture;
+use postern::posture::check::mfa::{GRACE, MfaRule};
+use postern::posture::check::{Check, Predicate};
+use postern::store::{Store, Table};
 use postern::telemetry::Metrics;
 
-use crate::objects::identity;
+use crate::objects::{check, identity};
 use crate::world::{House, THEN, TestCredential, objects};
 
 fn reason(verdict: &postern::decision::Verdict) -> Option<DenialReason> {
@@ -121,4 +124,36 @@ async fn an_unknown_client_of_an_enrolling_ca_becomes_an_identity_that_stays() {
     let published = enforcer.published();
     let newcomer = published.snapshot().identify(&["cn:newcomer".parse().unwrap()]).unwrap();
     assert_eq!(newcomer.role_attributes, vec!["guest".into()]);
+}
+
+#[tokio::test]
+async fn an_mfa_pass_counts_with_its_certificate_and_until_its_deadline() {
+    let mut asking = objects(None);
+    let mut mfa = check("mfa", "mfa", &[]);
+    let rule = MfaRule {
+        timeout: Some(Duration::from_secs(60)),
+        prompt_on_wake: false,
+        prompt_on_unlock: false,
+        grace: GRACE,
+        ignore_legacy_endpoints: false,
+    };
+    mfa.check = Arc::new(Check { predicate: Predicate::Mfa(rule), ..Check::clone(&mfa.check) });
+    asking.checks = [(mfa.check.id.clone(), Arc::new(mfa))].into();
+    let store = Store::memory().unwrap();
+    let passed = Posture::default().with_mfa_pass("one", THEN);
+    store.put(Table::Postures, "u", &passed).await.unwrap();
+    let house = House::over(store, asking);
+    house.enforcer.restore().unwrap();
+    let connection = |fingerprint| Connection::new("c", None, None, Some(TestCredential::renewed("cn:u", fingerprint)));
+    let (one, other) = (connection("one"), connection("other"));
+
+    for _ in 0..2 {
+        let permit = house.ask_for(&one).unwrap();
+        assert_eq!(permit.valid_until(), THEN.after(Duration::from_millis(60_001)), "what is open is asked again then");
+        assert_eq!(reason(&house.ask_for(&other)), Some(DenialReason::PostureFailed), "cached beside each other");
+    }
+    house.clock.advance(Duration::from_millis(60_000));
+    assert!(house.ask_for(&one).is_ok());
+    house.clock.advance(Duration::from_millis(1));
+    assert_eq!(reason(&house.ask_for(&one)), Some(DenialReason::PostureFailed));
 }

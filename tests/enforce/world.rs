@@ -50,6 +50,17 @@ impl TestCredential {
         *self.expires.lock().unwrap() = moment;
     }
 
+    /// Another certificate of the same name.
+    pub(crate) fn renewed(name: &str, fingerprint: &str) -> Arc<Self> {
+        Arc::new(TestCredential {
+            names: vec![name.parse().unwrap()],
+            trust: Mutex::new(Ok(())),
+            expires: Mutex::new(Timestamp::MAX),
+            enrollment: None,
+            fingerprint: fingerprint.to_owned(),
+        })
+    }
+
     pub(crate) fn distrust(&self, reason: DenialReason) {
         *self.trust.lock().unwrap() = Err(reason);
     }

@@ -7,7 +7,7 @@ use postern::clock::Timestamp;
 use postern::id::{CheckId, IdentityId, PolicyId, ServiceId};
 use postern::policy::objects::{Identity, Meta, Objects, Origin, PolicyType, PostureCheck, Service, ServicePolicy};
 use postern::policy::roles::{Role, Semantic};
-use postern::policy::service::{Balance, Disclosure, Match, Transport, UpstreamProtocol};
+use postern::policy::service::{Balance, Disclosure, Match, ServiceProtocol, Transport, UpstreamProtocol};
 use postern::posture::Platform;
 use postern::posture::check::os::{OsRequirement, OsRule};
 use postern::posture::check::process::{ProcessRequirement, ProcessesRule, Semantic as ProcessSemantic};
@@ -83,6 +83,7 @@ fn service(n: usize) -> Service {
     let id = ServiceId::new(format!("service-{n:06}"));
     Service {
         name: id.as_str().into(),
+        protocol: ServiceProtocol::default(),
         matching: Match { hosts: vec![format!("service-{n}.bench.example")], path_prefix: "/".into() },
         upstreams: vec![],
         configs: Vec::new(),

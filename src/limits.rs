@@ -499,3 +499,9 @@ pub const FAREWELL_LINGER_MAX: Duration = Duration::from_secs(1);
 pub const FAREWELL_LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// How long a connection on which nothing is allowed any more may take to end in order.
 pub const CONNECTION_FAREWELL_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long a TCP connection may be silent in both directions, where its service does not say.
+pub const TCP_IDLE_WAIT_DEFAULT: Duration = Duration::from_secs(60 * 60);
+/// Into how many parts the silence of a TCP connection is divided: it is noticed at most one of them too late.
+pub const TCP_IDLE_LOOKS: u32 = 8;
+/// Bytes of a TCP connection held in each direction.
+pub const TCP_BUFFER_BYTES: usize = 16 * 1024;

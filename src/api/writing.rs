@@ -61,7 +61,7 @@ fn unfit(errors: &[CompileError]) -> Refusal {
     let field = match &error.problem {
         CompileProblem::DuplicateName(_) | CompileProblem::Reserved => "name",
         CompileProblem::DuplicateSubject { .. } => "subjects",
-        CompileProblem::DuplicateRoute { .. } => "match",
+        CompileProblem::DuplicateRoute { .. } | CompileProblem::SharedServerName { .. } => "match",
         CompileProblem::AllNotAlone(list) => list,
         CompileProblem::Expression(_) => "postureExpression",
         CompileProblem::Config { .. } => "configs",

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::Readiness;
 use crate::decision::Failure;
 use crate::enforce::Enforcer;
-use crate::proxy::{Ending, Listener, Patience, Pools, UpstreamRouter};
+use crate::proxy::{Ending, Listener, Patience, Pools, TcpServices, UpstreamRouter};
 
 use super::postern::{Postern, StartError};
 use super::side_listeners::{SideListeners, watch_files};
@@ -66,6 +66,7 @@ impl Gateway {
         let patience = Patience { body: front_door.body_time, idle: front_door.idle_time };
         let router = UpstreamRouter::new(Arc::clone(&pools)).waiting(patience);
         let app = postern.gate().protect(router, &UpstreamRouter::configuration());
+        let app = app.with_tcp(TcpServices::new(Arc::clone(&pools)));
         let front = Listener::on(served.gateway, postern.tls_settings()?, app)
             .map_err(StartError::Sockets)?
             .bounded(&postern.settings().front_door)

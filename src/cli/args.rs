@@ -14,11 +14,13 @@ mod admin;
 mod agent;
 mod exchange;
 mod operator;
+mod sessions;
 
 pub use admin::{AdminArgs, AdminCommand};
 pub use agent::{AgentArgs, AgentCommand, GatewayArgs};
 pub use exchange::{ExportArgs, ExportDialect, ExportFormat, ImportArgs, ImportDialect};
 pub use operator::{LockArgs, LocksArgs, OperatorArgs, UnlockArgs};
+pub use sessions::{SessionsAction, SessionsArgs, SessionsKillArgs, SessionsListArgs};
 
 /// Longest validity a certificate may be asked for on the command line, in days.
 const CERTIFICATE_DAYS_MAX: i64 = 3650;
@@ -75,6 +77,8 @@ pub enum Command {
     Import(ImportArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Export(ExportArgs),
+    #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+    Sessions(SessionsArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Completions(CompletionsArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]

@@ -18,6 +18,7 @@ pub mod origin;
 mod pki;
 mod run;
 mod schema;
+mod sessions;
 mod signals;
 pub mod terminal;
 
@@ -117,6 +118,7 @@ fn run(command: &Command, terminal: &Terminal) -> Result<Exit, CommandError> {
         Command::Locks(args) => lock::list(args, terminal)?,
         Command::Import(args) => import::run(args, &SystemClock, terminal)?,
         Command::Export(args) => export::run(args, terminal)?,
+        Command::Sessions(args) => sessions::run(args, terminal)?,
         Command::Completions(args) => completions::run(args, terminal),
         Command::Schema(args) => schema::run(args, terminal)?,
         Command::DemoAgent => demo::agent_program::play(),

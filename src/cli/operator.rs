@@ -98,7 +98,22 @@ impl Operator {
 
     /// Asks for what lies under these segments of a path, and returns the `data` of the answer.
     pub(super) fn ask(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Value, OperatorError> {
-        let answer = self.runtime.block_on(self.exchange(method, self.url(path), body))?;
+        self.ask_for(method, path, &[], body)
+    }
+
+    /// The same with a query.
+    pub(super) fn ask_for(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value, OperatorError> {
+        let mut url = self.url(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let answer = self.runtime.block_on(self.exchange(method, url, body))?;
         Ok(answer.get("data").cloned().unwrap_or(answer))
     }
 

@@ -240,10 +240,11 @@ impl Enforcer {
         Ok(Place::take(&self.sessions, device, session))
     }
 
-    /// Every session under way, in the order in which they began.
+    /// Every session under way, in the order in which they began. One that was ended is not, though its farewell may last.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
         let mut sessions: Vec<_> =
             self.devices_under_way().iter().flat_map(|device| device.under_way.sessions()).collect();
+        sessions.retain(|session| !session.is_ended());
         sessions.sort_unstable_by_key(|session| session.id());
         sessions
     }

@@ -11,6 +11,7 @@ use super::locate::located;
 use super::objects::{Identity, Objects, Origin, PolicyType, PostureCheck, Service, ServicePolicy};
 use super::roles::{Role, Semantic};
 use super::routes::Routes;
+use super::service::ServiceProtocol;
 use super::snapshot::{
     AttributeIndex, CheckIndex, CheckSlot, CompiledIdentity, CompiledPolicy, CompiledService, IdentityIndex,
     PolicyIndex, Selector, ServiceIndex, Snapshot,
@@ -54,6 +55,14 @@ pub enum CompileProblem {
         host: String,
         /// The path prefix.
         prefix: String,
+        /// Who has it.
+        holder: Arc<str>,
+    },
+    /// A TCP service and another one share a host, whatever their paths.
+    #[error("host `{host}` cannot be shared with service `{holder}`, for one of them is spoken to in TCP")]
+    SharedServerName {
+        /// The host pattern.
+        host: String,
         /// Who has it.
         holder: Arc<str>,
     },
@@ -271,10 +280,30 @@ impl Compiler {
                 self.error("service", service.id.as_str(), &service.name, &service.meta.origin, problem);
             }
         }
+        self.keep_server_names_apart(located);
         for (service, position) in located.iter().zip(0u32..) {
             self.entities.services.insert(service.id.as_str().into(), position);
         }
         routes
+    }
+
+    /// A connection for the server name of a TCP service is passed on whole, so that no other service can share the name.
+    fn keep_server_names_apart(&mut self, services: &[Arc<Service>]) {
+        if services.iter().all(|service| service.protocol != ServiceProtocol::Tcp) {
+            return;
+        }
+        let mut holders: HashMap<String, &Arc<Service>> = HashMap::new();
+        for service in services {
+            for host in &service.matching.hosts {
+                let Some(holder) = holders.insert(host.to_ascii_lowercase(), service) else { continue };
+                let either_is_tcp = [holder, service].iter().any(|either| either.protocol == ServiceProtocol::Tcp);
+                if either_is_tcp && holder.matching.path_prefix != service.matching.path_prefix {
+                    let problem =
+                        CompileProblem::SharedServerName { host: host.clone(), holder: Arc::clone(&holder.name) };
+                    self.error("service", service.id.as_str(), &service.name, &service.meta.origin, problem);
+                }
+            }
+        }
     }
 
     fn policies(&mut self, objects: &Objects) -> Vec<CompiledPolicy> {

@@ -85,7 +85,7 @@ fn same_identity(a: &Identity, b: &Identity) -> bool {
 }
 
 fn same_service(a: &Service, b: &Service) -> bool {
-    a.name == b.name && a.role_attributes == b.role_attributes
+    a.name == b.name && a.role_attributes == b.role_attributes && a.protocol == b.protocol
 }
 
 fn same_policy(a: &ServicePolicy, b: &ServicePolicy) -> bool {

@@ -15,7 +15,7 @@ use super::enrolment::{EnrolledCertificate, PendingEnrolment};
 use super::expression::Expression;
 use super::integration::Integration;
 use super::roles::{Role, Semantic};
-use super::service::{Disclosure, Match, Transport, Upstream};
+use super::service::{Disclosure, Match, ServiceProtocol, Transport, Upstream};
 use super::service_config::ServiceConfig;
 use super::signing_certificate::SigningCertificate;
 use super::subject::Subject;
@@ -129,6 +129,9 @@ pub struct Service {
     pub id: ServiceId,
     /// The name, unique over services.
     pub name: Arc<str>,
+    /// What it is spoken to in.
+    #[serde(default)]
+    pub protocol: ServiceProtocol,
     /// How requests are matched to it.
     #[serde(rename = "match")]
     pub matching: Match,

@@ -41,6 +41,11 @@ impl Routes {
         self.prefixes(host).find_map(|prefixes| prefixes.find(path))
     }
 
+    /// A service of the most fitting host pattern, whatever its path.
+    pub(super) fn any_of_host(&self, host: &str) -> Option<ServiceIndex> {
+        self.prefixes(host).next().and_then(|prefixes| prefixes.0.first()).map(|(_, service)| *service)
+    }
+
     /// Whether any service answers under this host.
     pub(super) fn knows_host(&self, host: &str) -> bool {
         self.prefixes(host).next().is_some()

@@ -4,6 +4,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// What a service is spoken to in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceProtocol {
+    /// HTTP in any of its versions: requests are matched by host and path, each decided for itself.
+    #[default]
+    Http,
+    /// Anything else over TLS: connections are matched by the server name they ask for (SNI), and passed on byte by byte.
+    Tcp,
+}
+
 /// How a request is recognised as meant for a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,7 +52,7 @@ pub struct Transport {
     pub connect_timeout: Duration,
     /// Longest wait for the next bytes of a response.
     pub read_timeout: Duration,
-    /// How long an idle connection is kept for reuse.
+    /// How long an idle connection is kept for reuse; for a TCP service, how long a connection may be silent in both directions.
     pub idle_timeout: Duration,
     /// How many further upstreams are tried when a connection cannot be made (before any byte was sent).
     pub retries: u8,

@@ -10,6 +10,7 @@ use super::expression::Expression;
 use super::objects::{Identity, Objects, PolicyType, PostureCheck, Service, ServicePolicy};
 use super::roles::Semantic;
 use super::routes::Routes;
+use super::service::ServiceProtocol;
 use super::subject::Subject;
 
 /// An immutable, numbered compilation of all identities, services, policies and checks.
@@ -202,6 +203,12 @@ impl Snapshot {
     /// The service a request for `host` and `path` is meant for; the host is matched without letter case and port.
     pub fn route(&self, host: &str, path: &str) -> Option<ServiceIndex> {
         self.routes.find(host, path)
+    }
+
+    /// The TCP service that connections for a server name are meant for.
+    pub fn tcp_service(&self, server_name: &str) -> Option<ServiceIndex> {
+        let index = self.routes.any_of_host(server_name)?;
+        self.service(index).filter(|service| service.protocol == ServiceProtocol::Tcp).map(|_| index)
     }
 
     /// The services that answer under `host`, whatever the path.

@@ -18,6 +18,7 @@ use super::request_id::RequestId;
 use super::serving::Serving;
 use super::standing::StreamGate;
 use super::tally::{self, Tally};
+use super::tcp::TcpServices;
 use crate::config::{self, ClientAuth, ClientAuthMode, FrontDoor, Network};
 use crate::decision::{DenialReason, Failure};
 use crate::enforce::{Connection, Device, EndSignal, Enforcer, Entry, Place, Protocol};
@@ -108,7 +109,7 @@ impl Gate {
         let mut server_options = HttpServerOptions::default();
         server_options.h2_idle_timeout = Some(self.options.front_door.idle_time);
         app.server_options = Some(server_options);
-        ConnectionGate { gate: Arc::clone(self), app: Arc::new(StreamGate::new(Arc::clone(self), app)) }
+        ConnectionGate { gate: Arc::clone(self), tcp: None, app: Arc::new(StreamGate::new(Arc::clone(self), app)) }
     }
 
     /// The enforcer that decides.
@@ -279,7 +280,23 @@ impl GatedConnection {
 #[derive(Debug)]
 pub struct ConnectionGate<A> {
     gate: Arc<Gate>,
+    tcp: Option<TcpServices>,
     app: Arc<A>,
+}
+
+impl<A> ConnectionGate<A> {
+    /// The same application, passing connections for TCP services on. Without this they come in and find nothing.
+    #[must_use]
+    pub fn with_tcp(mut self, services: TcpServices) -> Self {
+        self.tcp = Some(services);
+        self
+    }
+
+    /// Who passes the connection on, where a TCP service has the server name that it asks for.
+    fn tcp_services(&self, connection: &Connection) -> Option<&TcpServices> {
+        let (services, name) = self.tcp.as_ref().zip(connection.server_name())?;
+        self.gate.enforcer.published().snapshot().tcp_service(name).map(|_| services)
+    }
 }
 
 impl<A> ConnectionGate<StreamGate<A>> {
@@ -298,6 +315,12 @@ where
         let _live = self.gate.metrics().live_connection();
         match self.gate.admit(&stream).await {
             Ok(Entered { gated, place, signal, _seat }) => {
+                if let Some(services) = self.tcp_services(&gated.connection) {
+                    // What is under way is the connection to the service; it is entered as that.
+                    drop(place);
+                    services.serve(&self.gate, &gated.connection, stream).await;
+                    return None;
+                }
                 let broken = gated.conduct.broken(self.gate.options.front_door.head_time);
                 let serving = Serving { gate: &self.gate, place, signal, shutdown };
                 tokio::select! {

@@ -23,6 +23,7 @@ use crate::clock::{Stopwatch, Timestamp};
 use crate::decision::{Denial, DenialReason, FailedService, Failure, Permit, engine};
 use crate::enforce::{Connection, Entry, Place, Protocol, Published};
 use crate::policy::ServiceIndex;
+use crate::policy::service::ServiceProtocol;
 use crate::telemetry::metrics::{Live, UpstreamMetrics};
 
 /// Where the line of each request goes.
@@ -238,7 +239,11 @@ fn route(published: &Published, target: &Target<'_>) -> Result<ServiceIndex, Ref
             });
         }
     }
-    service.ok_or_else(|| denied(published, DenialReason::UnknownService))
+    // A TCP service has connections of its own and takes no requests.
+    let takes_requests = |index: &ServiceIndex| {
+        snapshot.service(*index).is_some_and(|service| service.protocol == ServiceProtocol::Http)
+    };
+    service.filter(takes_requests).ok_or_else(|| denied(published, DenialReason::UnknownService))
 }
 
 /// Whether the connection was made for one service and the request is for another.

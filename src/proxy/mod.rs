@@ -1,11 +1,12 @@
 //! The gate in front of a Pingora proxy, and a proxy of our own to stand behind it.
 //!
-//! Three layers, each usable without the next:
+//! Layers, each usable without the next:
 //!
 //! * [`Gate`] is enforcement as a plug-in. [`Gate::protect`] takes any `ProxyHttp` and gives back a Pingora application
 //!   ([`ConnectionGate`]) that admits connections and judges every request ([`Enforced`]) before the proxy sees it.
 //! * [`UpstreamRouter`] is the proxy of the `postern` binary: it sends what was let through to the upstreams of the
 //!   service it is for.
+//! * [`TcpServices`] passes connections for TCP services on to those upstreams, byte by byte.
 //! * [`Listener`] serves such an application on a socket inside the runtime it is started in.
 //!
 //! Request hygiene ([`hygiene`]), what upstreams are told ([`headers`]) and what a refused client is told ([`respond`])
@@ -77,6 +78,7 @@ mod router;
 mod serving;
 mod standing;
 mod tally;
+mod tcp;
 mod upstream;
 
 pub use enforced::{Admitted, Enforced, GatedProxy, RequestContext};
@@ -87,4 +89,5 @@ pub use refusal::{Refusal, UpstreamFault};
 pub use request_id::RequestId;
 pub use router::{Patience, Route, UpstreamRouter};
 pub use standing::StreamGate;
+pub use tcp::TcpServices;
 pub use upstream::Pools;

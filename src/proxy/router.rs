@@ -133,9 +133,7 @@ impl ProxyHttp for UpstreamRouter {
         _digest: Option<&Digest>,
         route: &mut Route,
     ) -> Result<()> {
-        if let Some(attempt) = &route.attempt {
-            attempt.connected();
-        }
+        route.connected();
         Ok(())
     }
 
@@ -190,8 +188,24 @@ fn wanted(request: &RequestHeader) -> Wanted {
 }
 
 impl Route {
+    /// The way of what a permit lets through.
+    pub(super) fn of(permit: &Arc<Permit>, request_id: &RequestId) -> Self {
+        Route { admitted: Some((Arc::clone(permit), request_id.clone())), ..Route::default() }
+    }
+
+    /// The connection to where it leads was made.
+    pub(super) fn connected(&self) {
+        if let Some(attempt) = &self.attempt {
+            attempt.connected();
+        }
+    }
+
     /// Where to connect now: the next address of the upstream under way, or another upstream.
-    async fn next_peer(&mut self, pools: &Pools, wanted: Wanted) -> std::result::Result<HttpPeer, UpstreamFault> {
+    pub(super) async fn next_peer(
+        &mut self,
+        pools: &Pools,
+        wanted: Wanted,
+    ) -> std::result::Result<HttpPeer, UpstreamFault> {
         let (permit, _) = self.admitted.as_ref().ok_or(UpstreamFault::NoUpstream)?;
         let pool = self.pool.get_or_insert_with(|| pools.pool(permit));
         let template = pool.template()?;
@@ -215,7 +229,7 @@ impl Route {
     }
 
     /// Whether there is somewhere else to connect to.
-    fn can_go_on(&self) -> bool {
+    pub(super) fn can_go_on(&self) -> bool {
         let (Some(pool), Some((permit, _))) = (&self.pool, &self.admitted) else {
             return false;
         };

@@ -16,6 +16,9 @@ use super::tally::Tally;
 /// Why metrics cannot be registered or rendered.
 pub use prometheus::Error as MetricsError;
 
+/// A number that goes up.
+pub use prometheus::IntCounter as Counter;
+
 /// A number that goes up and down.
 pub use prometheus::IntGauge as Gauge;
 
@@ -36,6 +39,7 @@ pub struct Metrics {
     ended_connections: IntCounterVec,
     live_sessions: IntGaugeVec,
     revocation_seconds: HistogramVec,
+    tcp_bytes: IntCounterVec,
     posture_reports: IntCounterVec,
     evidence: IntCounterVec,
     store_writes: IntCounterVec,
@@ -110,9 +114,16 @@ pub struct UpstreamMetrics {
     service: String,
     /// Time from the permit to the last byte of the response.
     pub seconds: Histogram,
+    bytes: IntCounterVec,
 }
 
 impl UpstreamMetrics {
+    /// The counters of bytes passed on to the service and back from it. Bytes are for TCP services only.
+    pub fn bytes(&self) -> (IntCounter, IntCounter) {
+        let bytes = |direction| self.bytes.with_label_values(&[self.service.as_str(), direction]);
+        (bytes("up"), bytes("down"))
+    }
+
     /// Counts one finished request: `result` is `1xx` … `5xx` or a reason code.
     pub fn count(&self, result: &str) {
         let look_up = || self.requests.with_label_values(&[self.service.as_str(), result]);
@@ -226,6 +237,11 @@ impl Metrics {
                 "Time taken to decide what is under way again, all news that came together at once.",
                 &[10e-6, 50e-6, 100e-6, 500e-6, 1e-3, 5e-3, 10e-3, 50e-3, 100e-3, 500e-3, 1.0],
             )?,
+            tcp_bytes: register.counters(
+                "postern_tcp_bytes_total",
+                "Bytes passed on over connections to TCP services, by service and direction (up to the service, down to the client).",
+                &["service", "direction"],
+            )?,
             posture_reports: register.counters(
                 "postern_posture_reports_total",
                 "Posture reports received, by result (stored, invalid, too-large, too-many, bad-evidence, unavailable).",
@@ -329,6 +345,7 @@ impl Metrics {
             requests: self.upstream_requests.clone(),
             service: service.to_owned(),
             seconds: self.upstream_seconds.with_label_values(&[service]),
+            bytes: self.tcp_bytes.clone(),
         }
     }
 

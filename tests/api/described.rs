@@ -10,6 +10,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::diagnostics::refuse;
+use crate::under_way::UnderWay;
 use crate::world::{ACCOUNT, ADMIN_TOKEN, Served, World};
 
 const MANAGEMENT: &str = "/edge/management/v1";
@@ -386,6 +387,13 @@ async fn native(reader: &mut Reader) {
     reader.succeed("GET", "/api/v1/locks", &[], Value::Null).await;
     reader.succeed("DELETE", lock, &["laptop"], Value::Null).await;
     assert_eq!(reader.ask("DELETE", lock, &["laptop"], "", &Value::Null).await.0, 404);
+    let session = UnderWay::begin(&reader.world, "laptop", "status");
+    reader.succeed("GET", "/api/v1/sessions", &[], Value::Null).await;
+    assert_eq!(reader.ask("GET", "/api/v1/sessions", &[], "?service=nothing", &Value::Null).await.0, 404);
+    assert_eq!(reader.ask("GET", "/api/v1/sessions", &[], "?limit=all", &Value::Null).await.0, 400);
+    reader.succeed("DELETE", "/api/v1/sessions/{id}", &[&session.id()], Value::Null).await;
+    drop(session);
+    assert_eq!(reader.ask("DELETE", "/api/v1/sessions/{id}", &["1"], "", &Value::Null).await.0, 404);
     reader.succeed("POST", "/api/v1/reload", &[], Value::Null).await;
     reader.succeed("GET", "/api/v1/policy", &[], Value::Null).await;
 }

@@ -36,5 +36,6 @@ mod reports;
 mod sessions;
 #[path = "../support/totp.rs"]
 mod totp;
+mod under_way;
 mod world;
 mod writes;

@@ -362,9 +362,35 @@ async fn services_are_made_matched_and_deleted() {
     assert_eq!(told("match"), json!({"hosts": ["files.example", "*.files.example"], "pathPrefix": "/x"}), "kept");
     let upstreams = json!([{"address": "127.0.0.1:8080", "weight": 1}, {"address": "[::1]:8081", "weight": 3}]);
     assert_eq!(told("upstreams"), upstreams);
+    assert_eq!(told("protocol"), "http");
 
     assert_eq!(operator.management("DELETE", &path, Value::Null).await.0, 200);
     assert!(!routed("files.example"));
+}
+
+#[tokio::test]
+async fn a_service_over_tcp_is_made_and_keeps_its_server_names_to_itself() {
+    let operator = Operator::new().await;
+    let hosts = json!({"hosts": ["database.example"]});
+    let body = json!({"name": "database", "encryptionRequired": true, "protocol": "tcp", "match": hosts,
+        "upstreams": ["127.0.0.1:5432"]});
+    let id = operator.make("/services", body).await;
+    let path = format!("/services/{id}");
+    let over_tcp = || operator.world.enforcer.published().snapshot().tcp_service("database.example").is_some();
+    assert!(over_tcp());
+    let (_, shown) = operator.management("GET", &path, Value::Null).await;
+    assert_eq!(shown["data"]["protocol"], "tcp");
+
+    let beside = json!({"name": "console", "encryptionRequired": true,
+        "match": {"hosts": ["database.example"], "pathPrefix": "/console"}});
+    let refused = operator.refused("POST", "/services", beside.clone()).await;
+    assert_eq!(refused, (400, "COULD_NOT_VALIDATE".into(), "match".into()));
+
+    assert_eq!(operator.management("PATCH", &path, json!({"name": "store"})).await.0, 200);
+    assert!(over_tcp(), "what is not named is kept");
+    assert_eq!(operator.management("PATCH", &path, json!({"protocol": "http"})).await.0, 200);
+    assert!(!over_tcp());
+    operator.make("/services", beside).await;
 }
 
 #[tokio::test]
@@ -384,6 +410,7 @@ async fn services_that_cannot_be_are_refused_by_field() {
         ("upstreams", json!(["127.0.0.1"]), "upstreams[0]"),
         ("upstreams", json!([{"address": "127.0.0.1:1", "weight": 0}]), "upstreams[0].weight"),
         ("disclosure", json!("everything"), "disclosure"),
+        ("protocol", json!("udp"), "protocol"),
     ] {
         let mut body = valid.clone();
         body[member] = value;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use postern::config::Place;
 use postern::policy::objects::{Origin, PolicyType};
 use postern::policy::roles::{Role, Semantic};
-use postern::policy::service::{Balance, Disclosure};
+use postern::policy::service::{Balance, Disclosure, ServiceProtocol};
 use postern::posture::check::Predicate;
 
 use crate::support::{load_policy, policy};
@@ -34,6 +34,21 @@ fn paths_in_a_policy_file_start_at_its_folder() {
     let tls = service.transport.tls.as_ref().unwrap();
     let ca_file = tls.ca_file.as_deref().unwrap();
     assert!(ca_file.starts_with('/') && ca_file.ends_with("/ca.crt"), "{ca_file}");
+}
+
+#[test]
+fn a_service_over_tcp_waits_an_hour_unless_it_says_otherwise() {
+    let idle = |more: &str| {
+        let service = format!("{{ name: s, protocol: tcp, hosts: [s.example]{more} }}");
+        let loaded = policy(&format!("services: [{service}]\n"));
+        let service = &loaded.objects.services["s"];
+        assert_eq!(service.protocol, ServiceProtocol::Tcp);
+        service.transport.idle_timeout
+    };
+    assert_eq!(idle(""), Duration::from_secs(3600));
+    assert_eq!(idle(", upstream: { timeouts: { idle: 5m } }"), Duration::from_secs(300));
+    let loaded = policy("services: [{ name: s, hosts: [s.example] }]\n");
+    assert_eq!(loaded.objects.services["s"].protocol, ServiceProtocol::Http);
 }
 
 #[test]

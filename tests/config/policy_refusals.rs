@@ -160,6 +160,21 @@ fn names_ids_and_subjects_are_unique_over_files() {
 }
 
 #[test]
+fn a_service_over_tcp_has_no_paths_and_a_protocol_that_exists() {
+    let text = "\
+services:
+  - { name: s, protocol: tcp, hosts: [s.example], path_prefix: /s }
+  - { name: t, protocol: udp, hosts: [t.example] }
+";
+    assert_eq!(
+        policy_refusal(text),
+        "\
+p.yaml:2:64: error: services[0].path_prefix: a TCP service has no paths
+p.yaml:3:26: error: services[1].protocol: `udp` is not one of http, tcp"
+    );
+}
+
+#[test]
 fn expressions_are_bounded() {
     let nested = |depth: usize| {
         let expression = "{ not: ".repeat(depth) + "a" + &" }".repeat(depth);

@@ -7,7 +7,7 @@ use postern::clock::Timestamp;
 use postern::id::{CheckId, IdentityId, PolicyId, ServiceId};
 use postern::policy::objects::{Identity, Meta, Objects, Origin, PolicyType, PostureCheck, Service, ServicePolicy};
 use postern::policy::roles::{Role, Semantic};
-use postern::policy::service::{Balance, Disclosure, Match, Transport, UpstreamProtocol};
+use postern::policy::service::{Balance, Disclosure, Match, ServiceProtocol, Transport, UpstreamProtocol};
 use postern::posture::check::domain::{DomainMatching, DomainRule};
 use postern::posture::check::{Check, Predicate};
 
@@ -62,6 +62,7 @@ pub(crate) fn service(id: &str, name: &str, attributes: &[String]) -> Service {
     Service {
         id: ServiceId::from(id),
         name: name.into(),
+        protocol: ServiceProtocol::default(),
         matching: Match { hosts: vec![], path_prefix: "/".into() },
         upstreams: vec![],
         configs: Vec::new(),

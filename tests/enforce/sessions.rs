@@ -182,6 +182,7 @@ async fn an_operator_ends_one_and_no_other() {
     assert!(house.enforcer.end_session(id));
     let ended = one.ended().await;
     assert_eq!((ended.cause, ended.denial.reason), (Cause::Operator, DenialReason::EndedByOperator));
+    assert!(!house.enforcer.end_session(id), "it says farewell, and is over");
     drop(one);
     assert!(!house.enforcer.end_session(id), "it is over");
     settle(&house).await;

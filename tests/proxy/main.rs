@@ -17,6 +17,7 @@ mod revocation;
 mod routing;
 #[path = "../support/mod.rs"]
 mod support;
+mod tcp;
 mod telemetry;
 mod upstreams;
 

@@ -13,7 +13,7 @@ use postern::policy::subject::SubjectKind;
 use postern::posture::Posture;
 use postern::proxy::{
     ConnectionGate, Ending, Enforced, Gate, GateOptions, GatedProxy, Listener, Patience, Pools, StreamGate,
-    UpstreamRouter,
+    TcpServices, UpstreamRouter,
 };
 use postern::store::{Store, Table};
 use postern::telemetry::Metrics;
@@ -109,7 +109,8 @@ impl GatewayBuilder {
         let enforcer = Enforcer::new(clock.clone(), metrics, store.clone());
         let credentials = CredentialFactory::new(trust.clone(), &[SubjectKind::Spiffe], None);
         let gate = Gate::new(Arc::clone(&enforcer), credentials, self.options);
-        let mut app = gate.protect(proxy, &UpstreamRouter::configuration());
+        let app = gate.protect(proxy, &UpstreamRouter::configuration());
+        let mut app = app.with_tcp(TcpServices::new(Arc::clone(&pools)));
         shape(&mut app);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), tls, app).await.unwrap();
         let listener = listener.bounded(&self.bounds).counted("gateway", enforcer.metrics().clone());

@@ -7,7 +7,7 @@ use postern::clock::Timestamp;
 use postern::policy::Objects;
 use postern::policy::objects::{Identity, Meta, Origin, PolicyType, PostureCheck, Service, ServicePolicy};
 use postern::policy::roles::{Role, Semantic};
-use postern::policy::service::{Balance, Disclosure, Match, Transport, Upstream, UpstreamProtocol};
+use postern::policy::service::{Balance, Disclosure, Match, ServiceProtocol, Transport, Upstream, UpstreamProtocol};
 use postern::posture::check::Check;
 
 fn meta() -> Meta {
@@ -49,6 +49,7 @@ pub(crate) fn service(name: &str, host: &str, upstreams: &[String]) -> Service {
     Service {
         id: name.into(),
         name: name.into(),
+        protocol: ServiceProtocol::default(),
         matching: Match { hosts: vec![host.to_owned()], path_prefix: "/".to_owned() },
         upstreams: upstreams.iter().map(|address| Upstream { address: address.clone(), weight: 1 }).collect(),
         configs: Vec::new(),
@@ -59,6 +60,11 @@ pub(crate) fn service(name: &str, host: &str, upstreams: &[String]) -> Service {
         kept: serde_json::Map::new(),
         meta: meta(),
     }
+}
+
+/// A TCP service for the server name `host`.
+pub(crate) fn tcp_service(name: &str, host: &str, upstreams: &[String]) -> Service {
+    Service { protocol: ServiceProtocol::Tcp, ..service(name, host, upstreams) }
 }
 
 /// A policy that lets `identities` (role texts) reach `services` when `checks` pass.

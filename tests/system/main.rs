@@ -20,6 +20,7 @@ mod protocols;
 mod refusals;
 mod reload;
 mod restart;
+mod sessions;
 mod settings;
 #[expect(unused_imports, reason = "the gateways here are processes")]
 #[path = "../support/mod.rs"]

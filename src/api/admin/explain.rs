@@ -101,7 +101,7 @@ pub(super) fn find_identity<'a>(objects: &'a Objects, wanted: &str) -> Result<&'
     found.map(AsRef::as_ref).ok_or_else(|| unknown("identity", wanted))
 }
 
-fn find_service<'a>(objects: &'a Objects, wanted: &str) -> Result<&'a Service, Refusal> {
+pub(super) fn find_service<'a>(objects: &'a Objects, wanted: &str) -> Result<&'a Service, Refusal> {
     let by_id = objects.services.get(wanted);
     let found = by_id.or_else(|| objects.services.values().find(|service| *service.name == *wanted));
     found.map(AsRef::as_ref).ok_or_else(|| unknown("service", wanted))

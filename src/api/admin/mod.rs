@@ -12,6 +12,7 @@ mod objects;
 mod policy;
 mod providers;
 mod relations;
+mod sessions;
 mod writes;
 
 use std::sync::Arc;
@@ -161,6 +162,7 @@ fn native() -> Router<Admin> {
         .route("/reload", post(policy::reload))
         .route("/identities/{id}/posture/providers/{connection}", put(providers::write))
         .merge(locks::router())
+        .merge(sessions::router())
         .route("/openapi.json", get(documents::show_admin))
 }
 

@@ -20,6 +20,7 @@ fn commands() -> Vec<clap::Command> {
         with_args::<LockArgs>("lock"),
         with_args::<UnlockArgs>("unlock"),
         with_args::<LocksArgs>("locks"),
+        with_args::<SessionsArgs>("sessions"),
         with_args::<HealthArgs>("health"),
         with_args::<CompletionsArgs>("completions"),
         with_args::<SchemaArgs>("schema"),

@@ -12,9 +12,10 @@ use crate::config::values::{
     AttributeText, DurationText, HostAndPort, HostPattern, NameText, PathPrefix, PathText, RequestPath, Whole,
 };
 use crate::id::ServiceId;
+use crate::limits::TCP_IDLE_WAIT_DEFAULT;
 use crate::policy::objects::Service;
 use crate::policy::service::{
-    Balance, Disclosure, HealthCheck, Match, Transport, Upstream, UpstreamProtocol, UpstreamTls,
+    Balance, Disclosure, HealthCheck, Match, ServiceProtocol, Transport, Upstream, UpstreamProtocol, UpstreamTls,
 };
 
 /// What is behind the gate: how requests for it are recognised, and where it is served from.
@@ -26,6 +27,8 @@ pub(super) struct RawService {
     name: Field<NameText>,
     /// Its id, unique over services. Default: the name.
     id: Field<NameText>,
+    /// What it is spoken to in: `http`, or `tcp` for anything else over TLS, chosen by the server name (SNI). Default: http.
+    protocol: Field<ServiceProtocol>,
     /// Host names requests for it carry: exact, or `*.suffix` for any names below the suffix.
     hosts: Field<Vec<Field<HostPattern>>>,
     /// The beginning of the paths that belong to it, in whole segments; the longest match wins. Default: /.
@@ -69,7 +72,7 @@ struct RawTransport {
     balance: Field<Balance>,
     /// Active health checks. Default: none; an upstream is avoided when a connection to it fails.
     health_check: Field<RawHealthCheck>,
-    /// Time-outs. Default: `proxy.timeouts` of the configuration.
+    /// Time-outs. Default: `proxy.timeouts` of the configuration; a TCP service's connections may be idle for an hour.
     timeouts: Field<RawTimeouts>,
     /// How many further upstreams are tried when a connection cannot be made. Default: `proxy.retries` of the
     /// configuration.
@@ -120,13 +123,18 @@ pub(super) fn read(
     });
     let upstreams = raw.upstreams.items().into_iter();
     let upstreams = upstreams.filter_map(|upstream| self::upstream(session, upstream)).collect();
-    let transport = transport(session, defaults, folder, raw.upstream.or_default());
+    let protocol = raw.protocol.or_default();
+    if let (ServiceProtocol::Tcp, Some(node)) = (protocol, raw.path_prefix.node()) {
+        session.error(node, "a TCP service has no paths");
+    }
+    let transport = transport(session, defaults, folder, protocol, raw.upstream.or_default());
     let role_attributes = attributes(session, raw.role_attributes);
     let head = source.head(register, node, raw.name, raw.id, raw.tags)?;
     let path_prefix = raw.path_prefix.value();
     Some(Service {
         id: ServiceId::new(head.id),
         name: head.name,
+        protocol,
         matching: Match { hosts: hosts?, path_prefix: path_prefix.map_or_else(|| "/".to_owned(), |prefix| prefix.0) },
         upstreams,
         transport,
@@ -160,7 +168,17 @@ fn upstream(session: &Session, raw: Located<OrMapping<HostAndPort, RawUpstream>>
     }
 }
 
-fn transport(session: &Session, defaults: &ServiceDefaults, folder: &Path, raw: RawTransport) -> Transport {
+fn transport(
+    session: &Session,
+    defaults: &ServiceDefaults,
+    folder: &Path,
+    protocol: ServiceProtocol,
+    raw: RawTransport,
+) -> Transport {
+    let idle_timeout = match protocol {
+        ServiceProtocol::Http => defaults.idle_timeout,
+        ServiceProtocol::Tcp => TCP_IDLE_WAIT_DEFAULT,
+    };
     let timeouts = raw.timeouts.or_default();
     let tls = match raw.tls.value() {
         None | Some(OrMapping::Short(false)) => None,
@@ -174,7 +192,7 @@ fn transport(session: &Session, defaults: &ServiceDefaults, folder: &Path, raw: 
         health_check: raw.health_check.located().map(|check| health_check(session, check.value)),
         connect_timeout: positive(session, timeouts.connect, defaults.connect_timeout),
         read_timeout: positive(session, timeouts.read, defaults.read_timeout),
-        idle_timeout: positive(session, timeouts.idle, defaults.idle_timeout),
+        idle_timeout: positive(session, timeouts.idle, idle_timeout),
         retries: raw.retries.value().map_or(defaults.retries, Whole::to),
     }
 }

@@ -12,7 +12,7 @@ use crate::config::network::Network;
 use crate::config::values::{DurationText, NetworkText, Whole};
 use crate::id::ServiceId;
 use crate::policy::objects::{Meta, Origin, Service};
-use crate::policy::service::{Balance, Disclosure, Match, Transport, UpstreamProtocol};
+use crate::policy::service::{Balance, Disclosure, Match, ServiceProtocol, Transport, UpstreamProtocol};
 
 /// How requests are passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,7 @@ impl ServiceDefaults {
         Service {
             id,
             name: "".into(),
+            protocol: ServiceProtocol::default(),
             matching: Match { hosts: Vec::new(), path_prefix: "/".to_owned() },
             upstreams: Vec::new(),
             transport: Transport {

@@ -31,6 +31,10 @@ pub fn admin_room() -> Room {
             .answers(200, &lock)
             .refuses(&[404]),
         Operation::new("delete", LOCK, "Takes an identity's lock away").answers(200, &empty()).refuses(&[400, 404]),
+        sessions(),
+        Operation::new("delete", "/v1/sessions/{id}", "Ends a session, now; whose it was may begin another")
+            .answers(200, &empty())
+            .refuses(&[404]),
         own_document("/openapi.json"),
         own_document("/v1/openapi.json"),
     ];
@@ -128,6 +132,17 @@ fn audit() -> Operation {
         .refuses(&[400])
 }
 
+fn sessions() -> Operation {
+    let (text, whole) = (|| json!({ "type": "string" }), || json!({ "type": "integer" }));
+    get("/v1/sessions", "The requests, streams and connections under way, in the order in which they began")
+        .asks("identity", text(), "Only those of the identity with this id or name")
+        .asks("service", text(), "Only those for the service with this id or name")
+        .asks("limit", whole(), "Sessions at most: 10 unless told")
+        .asks("offset", whole(), "Sessions to leave out")
+        .answers(200, &object([("data", array(&schema("Session"))), ("meta", schema("ListMeta"))]))
+        .refuses(&[400, 404])
+}
+
 fn own_document(path: &str) -> Operation {
     get(path, "This document").answers(200, &object([("openapi", json!({ "type": "string" }))]))
 }
@@ -150,6 +165,7 @@ fn admin_schemas() -> Map<String, Value> {
                 ("until", maybe_moment.clone()),
             ]),
         ),
+        ("Session", session()),
         (
             "PolicyInForce",
             object([
@@ -205,4 +221,27 @@ fn admin_schemas() -> Map<String, Value> {
         ),
     ];
     described.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+fn session() -> Value {
+    let (text, moment) = (json!({ "type": "string" }), json!({ "type": "string", "format": "date-time" }));
+    let named = |kind: Value| {
+        json!({
+            "type": kind,
+            "required": ["id", "name"],
+            "properties": { "id": { "type": "string" }, "name": { "type": ["string", "null"] } },
+        })
+    };
+    object([
+        ("id", json!({ "type": "string", "pattern": "^[0-9]+$" })),
+        ("protocol", json!({ "enum": ["connection", "http1", "http2", "grpc", "websocket", "tcp"] })),
+        ("identity", named(json!("object"))),
+        ("service", named(json!(["object", "null"]))),
+        ("policy", named(json!(["object", "null"]))),
+        ("requestId", text.clone()),
+        ("connectionId", text),
+        ("sourceAddress", json!({ "type": ["string", "null"] })),
+        ("startedAt", moment),
+        ("validUntil", json!({ "type": ["string", "null"], "format": "date-time" })),
+    ])
 }

@@ -12,7 +12,7 @@ use super::posture_query::PostureQueries;
 use super::service_transport::TransportShown;
 use crate::id::ConfigId;
 use crate::policy::objects::{PolicyType, Service};
-use crate::policy::service::{Disclosure, Match, Upstream};
+use crate::policy::service::{Disclosure, Match, ServiceProtocol, Upstream};
 use crate::policy::service_config::ServiceConfig;
 
 /// A service as lists and details show it.
@@ -30,7 +30,9 @@ pub struct ServiceDetail<'a> {
     encryption_required: bool,
     max_idle_time_millis: i64,
     terminator_strategy: &'a str,
-    /// How requests are matched to it; an addition of ours, as the next two.
+    /// What it is spoken to in; an addition of ours, as the next three.
+    protocol: ServiceProtocol,
+    /// How requests are matched to it.
     #[serde(rename = "match")]
     matching: &'a Match,
     concealed: bool,
@@ -85,6 +87,7 @@ pub fn service(service: &Service) -> ServiceDetail<'_> {
         encryption_required: kept("encryptionRequired").and_then(Value::as_bool).unwrap_or_default(),
         max_idle_time_millis: kept("maxIdleTimeMillis").and_then(Value::as_i64).unwrap_or_default(),
         terminator_strategy: kept("terminatorStrategy").and_then(Value::as_str).unwrap_or("smartrouting"),
+        protocol: service.protocol,
         matching: &service.matching,
         concealed: service.concealed,
         disclosure: service.disclosure,

@@ -1,6 +1,6 @@
 //! Bodies that create, replace and change services.
 //!
-//! How requests are matched and where they go is said by `configs`, or by additions of ours, which go before them: `match`,
+//! How requests are matched and where they go is said by `configs`, or by additions of ours, which go before them: `protocol`, `match`,
 //! `upstreams`, `upstream`, `concealed` and `disclosure`.
 
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ use crate::id::ConfigId;
 use crate::limits;
 use crate::policy::address;
 use crate::policy::objects::{Meta, Service};
-use crate::policy::service::{Disclosure, Match, Upstream};
+use crate::policy::service::{Disclosure, Match, ServiceProtocol, Upstream};
 
 /// Reads the body of a creation. `blank` is the service that says nothing of itself.
 pub fn create_service(body: &[u8], blank: Service) -> Result<Service, ApiError> {
@@ -71,6 +71,17 @@ fn read(body: &[u8], mut service: Service, write: Write) -> Result<Service, ApiE
     }
     if members.names("match") {
         service.matching = matching(&members)?;
+    }
+    if let Some(written) = members.text("protocol")? {
+        let protocol = match written {
+            "http" => ServiceProtocol::Http,
+            "tcp" => ServiceProtocol::Tcp,
+            _ => return Err(members.wrong("protocol", "must be http or tcp").into()),
+        };
+        if protocol == ServiceProtocol::Tcp && service.protocol != protocol {
+            service.transport.idle_timeout = limits::TCP_IDLE_WAIT_DEFAULT;
+        }
+        service.protocol = protocol;
     }
     if members.names("upstreams") {
         service.upstreams = upstreams(&members)?;

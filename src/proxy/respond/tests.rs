@@ -9,7 +9,7 @@ use crate::decision::FailedCheck;
 use crate::decision::{FailedPolicy, FailedVerdict};
 use crate::id::CheckId;
 use crate::policy::objects::{Meta, Origin, Service};
-use crate::policy::service::{Balance, Match, Transport, UpstreamProtocol};
+use crate::policy::service::{Balance, Match, ServiceProtocol, Transport, UpstreamProtocol};
 use crate::posture::check::domain::{DomainMatching, DomainRule};
 use crate::posture::check::{Check, Observed, Predicate};
 use crate::posture::outcome::{FailReason, NoResultReason};
@@ -20,6 +20,7 @@ fn service(disclosure: Disclosure, concealed: bool) -> Option<Arc<Service>> {
     Some(Arc::new(Service {
         id: "wiki".into(),
         name: "Wiki".into(),
+        protocol: ServiceProtocol::default(),
         matching: Match { hosts: vec!["wiki.example".to_owned()], path_prefix: "/".to_owned() },
         upstreams: Vec::new(),
         kept: serde_json::Map::new(),

@@ -40,6 +40,8 @@ pub(in crate::proxy) enum Wanted {
     Http2,
     /// To become something else, such as a WebSocket.
     Upgrade,
+    /// Nothing but the bytes.
+    Tcp,
 }
 
 /// What all connections of one pool have in common.

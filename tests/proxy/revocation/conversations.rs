@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use h2::client::SendRequest;
 use http::Request;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -14,7 +15,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::scene::{CALLS, FILES, Scene, WIKI};
+use super::scene::{CALLS, DATABASE, FILES, Scene, WIKI};
 use crate::support::{RawConnection, client};
 
 /// Longer than anything here takes on a machine that works.
@@ -279,5 +280,39 @@ impl Conversation for WebSocket {
         self.echo("two").await;
         self.0.close(None).await.unwrap();
         assert!(matches!(in_time(self.0.next()).await, Some(Ok(Message::Close(_)))));
+    }
+}
+
+/// A connection to a TCP service.
+pub(super) struct Tcp(TlsStream<TcpStream>);
+
+impl Tcp {
+    async fn echo(&mut self, text: &[u8]) {
+        self.0.write_all(text).await.unwrap();
+        let mut back = vec![0; text.len()];
+        in_time(self.0.read_exact(&mut back)).await.unwrap();
+        assert_eq!(back, text);
+    }
+}
+
+impl Conversation for Tcp {
+    async fn open(scene: &Scene, who: &str) -> Self {
+        let mut tcp = Tcp(scene.gateway.connect(who, DATABASE).await.into_stream());
+        tcp.echo(b"one").await;
+        tcp
+    }
+
+    async fn assert_ended(mut self, _scene: &Scene, _reason: &str) {
+        let mut rest = Vec::new();
+        in_time(self.0.read_to_end(&mut rest)).await.expect("shut down in order");
+        assert!(rest.is_empty());
+    }
+
+    async fn assert_goes_on(mut self, _scene: &Scene) {
+        self.echo(&[7; 100_000]).await;
+        self.0.shutdown().await.unwrap();
+        let mut rest = Vec::new();
+        in_time(self.0.read_to_end(&mut rest)).await.unwrap();
+        assert!(rest.is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! Every protocol with every reason: the one ends as its protocol wants it, the other loses nothing.
 
 use super::conversations::{
-    Conversation, GrpcStream, GrpcWaiting, Http1Streaming, Http1Waiting, Http2Stream, WebSocket,
+    Conversation, GrpcStream, GrpcWaiting, Http1Streaming, Http1Waiting, Http2Stream, Tcp, WebSocket,
 };
 use super::scene::{News, Scene};
 
@@ -45,6 +45,11 @@ async fn a_grpc_call_gets_its_status_in_trailers() {
 #[tokio::test]
 async fn a_grpc_call_without_an_answer_gets_its_status_as_the_answer() {
     every_news::<GrpcWaiting>("grpc").await;
+}
+
+#[tokio::test]
+async fn a_tcp_connection_is_shut_down() {
+    every_news::<Tcp>("tcp").await;
 }
 
 #[tokio::test]

@@ -19,12 +19,14 @@ use postern::posture::platform::Family;
 use postern::posture::report::{Observation, Report, Seen};
 use postern::tls::load_certificates;
 
-use crate::support::policy::{Policy, identity, policy, service};
+use crate::support::origin::{RawOrigin, echoing};
+use crate::support::policy::{Policy, identity, policy, service, tcp_service};
 use crate::support::{Gateway, Origin};
 
-/// The service that the identities use, the same over HTTP/2, and one that everybody may always reach.
+/// The service that the identities use, the same over HTTP/2, one over TCP, and one that everybody may always reach.
 pub(super) const WIKI: &str = "wiki.example.test";
 pub(super) const CALLS: &str = "app.example.test";
+pub(super) const DATABASE: &str = "database.example.test";
 pub(super) const FILES: &str = "files.example.test";
 
 /// What happens to `alice`, and not to `bob`.
@@ -108,14 +110,16 @@ const LATER: Duration = Duration::from_secs(1);
 pub(super) struct Scene {
     pub(super) gateway: Gateway,
     pub(super) origin: Origin,
+    echo: RawOrigin,
     pub(super) news: News,
 }
 
 impl Scene {
     pub(super) async fn new(news: News) -> Self {
         let origin = Origin::start().await;
+        let echo = echoing().await;
         let now = crate::support::now();
-        let gateway = Gateway::with(policies(&origin, news, &["@alice", "@bob"])).start().await;
+        let gateway = Gateway::with(policies(&origin, &echo, news, &["@alice", "@bob"])).start().await;
         let passed = |who: &str, at: Timestamp| {
             let certificate = load_certificates(&gateway.certificate(who).certificate_file).unwrap().remove(0);
             let digest = ring::digest::digest(&ring::digest::SHA256, &certificate);
@@ -123,7 +127,7 @@ impl Scene {
             Posture::default().with_mfa_pass(&fingerprint, at)
         };
         gateway.recall(&[("alice", passed("alice", now)), ("bob", passed("bob", now.after(LASTS / 2)))]).await;
-        let scene = Scene { gateway, origin, news };
+        let scene = Scene { gateway, origin, echo, news };
         scene.report("alice", "corp.example").await;
         scene.report("bob", "corp.example").await;
         scene
@@ -147,7 +151,7 @@ impl Scene {
         let gateway = &self.gateway;
         match self.news {
             News::Posture => self.report("alice", "home.example").await,
-            News::PolicyEdit => gateway.publish(policies(&self.origin, self.news, &["@bob"])),
+            News::PolicyEdit => gateway.publish(policies(&self.origin, &self.echo, self.news, &["@bob"])),
             News::FileRuleExpires => {
                 gateway.clock.advance(LASTS / 2);
                 self.report("bob", "corp.example").await;
@@ -195,7 +199,7 @@ impl Scene {
 }
 
 /// `who` may reach the wiki if the check passes; everybody may reach the files.
-fn policies(origin: &Origin, news: News, who: &[&str]) -> Policy {
+fn policies(origin: &Origin, echo: &RawOrigin, news: News, who: &[&str]) -> Policy {
     let mut calls = service("calls", CALLS, &[origin.upstream()]);
     calls.transport.protocol = UpstreamProtocol::Http2;
     let expires = news == News::FileRuleExpires;
@@ -213,8 +217,9 @@ fn policies(origin: &Origin, news: News, who: &[&str]) -> Policy {
         .identity(identity("bob"))
         .service(service("wiki", WIKI, &[origin.upstream()]))
         .service(calls)
+        .service(tcp_service("database", DATABASE, &[echo.address.to_string()]))
         .service(service("files", FILES, &[origin.upstream()]))
         .check(check)
-        .policy(policy("readers", who, &["@wiki", "@calls"], &["@check"]))
+        .policy(policy("readers", who, &["@wiki", "@calls", "@database"], &["@check"]))
         .policy(policy("everybody", &["#all"], &["@files"], &[]))
 }

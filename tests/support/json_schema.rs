@@ -140,6 +140,7 @@ fn fits_pattern(pattern: &str, text: &str) -> bool {
         "^[^#]" => !text.starts_with('#') && !text.is_empty(),
         "^[#@]." => text.starts_with(['#', '@']) && text.len() > 1,
         "^/" => text.starts_with('/'),
+        "^https://" => text.starts_with("https://"),
         "^\\$argon2id\\$v=19\\$m=[0-9]" => {
             let costs = text.strip_prefix("$argon2id$v=19$m=");
             costs.is_some_and(|costs| costs.starts_with(|c: char| c.is_ascii_digit()))

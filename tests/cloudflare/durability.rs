@@ -41,6 +41,8 @@ fn assert_nowhere(folder: &Path, text: &str) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             assert_nowhere(&path, text);
+        }
+        if !path.is_file() {
             continue;
         }
         let bytes = fs::read(&path).unwrap();

@@ -80,7 +80,7 @@ pub struct GatewayArgs {
     /// The configuration file.
     #[arg(long, short, value_name = "FILE", env = "POSTERN_AGENT_CONFIG")]
     pub config: Option<PathBuf>,
-    /// The gateway's client API, such as https://gateway.example:8444.
+    /// The gateway's client API, such as `https://gateway.example:8444`.
     #[arg(long, value_name = "URL", required_unless_present = "config")]
     pub gateway: Option<String>,
     /// The PEM file of this device's certificate.

@@ -59,15 +59,18 @@ impl Posture {
         }
     }
 
-    /// A signed fact does not outlive a later one about the same path that is not signed: what the device said last counts,
-    /// and that it did not sign.
+    /// A signed fact does not outlive a later one about the same path, or for the same check, that is not signed: what the
+    /// device said last counts, and that it did not sign.
     fn vouched_processes(&self) -> Vec<Fact<super::facts::Process>> {
-        let mut said_since: HashSet<&str> = HashSet::new();
+        let (mut paths, mut checks) = (HashSet::new(), HashSet::new());
         let mut kept = Vec::new();
         for fact in self.processes.iter().rev() {
             if fact.source == Source::Device {
-                said_since.insert(&fact.value.path);
-            } else if !said_since.contains(fact.value.path.as_str()) {
+                paths.insert(&fact.value.path);
+                checks.extend(&fact.asked_by);
+            } else if !paths.contains(&fact.value.path)
+                && fact.asked_by.as_ref().is_none_or(|own| !checks.contains(own))
+            {
                 kept.push(fact.clone());
             }
         }

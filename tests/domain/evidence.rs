@@ -1,8 +1,12 @@
 //! Checks that demand signed evidence: what nobody signed never opens them, and what was signed counts as it always did.
 
+use postern::clock::Timestamp;
+use postern::id::CheckId;
+use postern::posture::check::process::{ProcessRequirement, ProcessRule};
 use postern::posture::check::{Check, Predicate};
-use postern::posture::facts::{Fact, Source};
+use postern::posture::facts::{Fact, Process, Source};
 use postern::posture::outcome::{NoResultReason, Outcome};
+use postern::posture::platform::Platform;
 use postern::posture::{Evidence, Posture};
 use proptest::prelude::*;
 
@@ -65,4 +69,46 @@ proptest! {
             prop_assert!(by_any.is_pass(), "{:?}", by_any);
         }
     }
+}
+
+/// A report that nobody signed said that the program of a check had stopped, at another path than the signed one before it. The
+/// signed one counted again, and whoever stopped the program got in.
+#[test]
+fn a_signed_process_does_not_outlive_what_was_said_of_its_check_without_signing() {
+    let process = |path: &str, running, source| Fact {
+        value: Process {
+            path: path.to_owned(),
+            running,
+            hash: String::new(),
+            more_hashes: Vec::new(),
+            signer_fingerprints: Vec::new(),
+        },
+        observed_at: Timestamp::from_millis(1_795_000_000_000),
+        source,
+        asked_by: Some(CheckId::from("edr")),
+    };
+    let requirement = ProcessRequirement {
+        platform: Platform::Linux,
+        path: "/usr/bin/edr".to_owned(),
+        hashes: Vec::new(),
+        signer_fingerprints: Vec::new(),
+    };
+    let check = Check {
+        id: CheckId::from("edr"),
+        name: "edr".into(),
+        predicate: Predicate::Process(ProcessRule { process: requirement }),
+        applies_to: None,
+        max_age: None,
+        evidence: Evidence::Signed,
+        remediation: None,
+    };
+    let signed = process("/usr/bin/edr", true, Source::DeviceSigned);
+    let now = Timestamp::from_millis(1_795_000_001_000);
+    let asked = |processes| {
+        let posture = Posture { processes, ..Posture::default() };
+        check.assess(&posture, now).outcome
+    };
+    assert_eq!(asked(vec![signed.clone()]), Outcome::Pass);
+    let unsigned = process("/opt/edr", false, Source::Device);
+    assert!(matches!(asked(vec![signed, unsigned]), Outcome::NoResult(_)));
 }

@@ -53,7 +53,11 @@ async fn serve(settings: Settings, args: &RunArgs) -> Result<Exit, RunError> {
     loop {
         let mut door = door(&gateway, &socket);
         match next(&mut signals, &mut door, &gateway).await {
-            Next::Stop => return stop(gateway, signals).await,
+            Next::Stop => {
+                // It holds the listening sockets, which would go on taking connections that nobody serves.
+                drop(door);
+                return stop(gateway, signals).await;
+            }
             Next::HandOver(handover) => {
                 tracing::info!("handing over to a successor");
                 let interrupted = tokio::select! {

@@ -71,7 +71,7 @@
 //! | 4 | [`dialect`] | wire types of public posture languages, both ways |
 //! | 5 | [`config`], [`telemetry`] | what operators wrote, checked; what operators see |
 //! | 6 | [`store`] | what outlives the process |
-//! | 7 | [`enforce`] | what is in force: published snapshot, devices, connections, failures; the trail of changes |
+//! | 7 | [`enforce`] | what is in force: published snapshot, devices, sessions under way, locks, failures; the trail of changes |
 //! | 8 | [`tls`], [`agent`], [`provider`] | whose certificate is believed; this machine's own posture; what vendors say of devices |
 //! | 9 | [`proxy`], [`api`] | the gateway on Pingora; the interfaces for devices, operators and probes |
 //! | 10 | [`app`] | what is built from the configuration, in which order, and how it stops |
@@ -83,11 +83,14 @@
 //! 2. The gate looks at the connection before any byte of HTTP: an unknown or disabled identity, a certificate no longer
 //!    trusted, or somebody who can reach nothing goes no further.
 //! 3. Host and path select a service of the snapshot, by one look-up.
-//! 4. The enforcer asks the certificate's trust again, then takes the verdict cached beside the identity. It holds while the
-//!    snapshot, the posture and the time it was made for are the same; otherwise the checks are evaluated and it is stored. A
-//!    hit takes no lock and allocates nothing.
+//! 4. The enforcer asks the certificate's trust again, then takes the verdict kept with the connection, or the one cached
+//!    beside the identity. It holds while the snapshot, the posture and the time it was made for are the same; otherwise the
+//!    checks are evaluated and it is stored. A hit takes no lock and allocates nothing.
 //! 5. Only a permit opens an upstream, and only the evaluator makes permits. A denial becomes a response in one place, one
 //!    log line and one entry among the identity's last fifty failures.
+//! 6. The request is entered among the sessions before it is decided, and stays there while it is under way. When posture,
+//!    policy, trust, a lock or time changes, one task decides it again by the same evaluator, and what is no longer allowed
+//!    ends in its protocol's own way.
 //!
 //! # Security
 //!

@@ -274,6 +274,8 @@ pub const PROVIDER_RETRY_FIRST: Duration = Duration::from_secs(1);
 pub const PROVIDER_RETRY_MAX: Duration = Duration::from_secs(60);
 /// Largest certificate or key file, in bytes.
 pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Largest file of an OCSP response, in bytes: it goes to every client that asks for it.
+pub const OCSP_FILE_BYTES_MAX: u64 = 16 * 1024;
 /// Largest revocation list file, in bytes; large public CAs publish lists of tens of megabytes.
 pub const CRL_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Most alternative names read from one certificate.

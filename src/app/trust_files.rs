@@ -163,6 +163,7 @@ fn certificate_files(listener: &TlsListener) -> Vec<ServerCertificateFiles> {
     let files = listener.certificates.iter().map(|certificate| ServerCertificateFiles {
         certificate_file: certificate.cert_file.clone(),
         key_file: certificate.key_file.clone(),
+        ocsp_file: certificate.ocsp_file.clone(),
     });
     files.collect()
 }

@@ -29,7 +29,7 @@ use crate::limits::{
 pub enum Change {
     /// The configuration file.
     Config,
-    /// A server certificate or its key.
+    /// A server certificate, its key or its OCSP response.
     ServerCertificates,
     /// A client CA or a revocation list.
     Trust,
@@ -46,7 +46,7 @@ impl Change {
 pub struct Watched {
     /// The configuration file.
     pub config_file: Option<PathBuf>,
-    /// Server certificates and keys.
+    /// Server certificates, keys and OCSP responses.
     pub certificate_files: BTreeSet<PathBuf>,
     /// Client CAs and revocation lists.
     pub trust_files: BTreeSet<PathBuf>,
@@ -60,11 +60,17 @@ impl Watched {
         let listeners = &settings.listeners;
         let own = [&listeners.gateway, &listeners.client_api, &listeners.admin];
         let own = own.into_iter().flat_map(|listener| &listener.certificates);
-        let files = |certificate: &ServerCertificate| [certificate.cert_file.clone(), certificate.key_file.clone()];
         let trust = [&settings.tls.client_ca_files, &settings.tls.crl_files, &settings.identity.auto_enroll.ca_files];
         Watched {
             config_file: Some(config_file.to_owned()),
-            certificate_files: settings.tls.certificates.iter().chain(own).flat_map(files).collect(),
+            certificate_files: settings
+                .tls
+                .certificates
+                .iter()
+                .chain(own)
+                .flat_map(ServerCertificate::files)
+                .cloned()
+                .collect(),
             trust_files: trust.into_iter().flatten().cloned().collect(),
             policy_directory: Some(settings.policy_directory.clone()),
         }

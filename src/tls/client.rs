@@ -55,7 +55,7 @@ pub fn client_config(
         None => builder.with_no_client_auth(),
         Some(files) => {
             let (key, _) = load_certified_key(files.certificate_file, files.key_file)?;
-            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
+            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(Arc::new(key))))
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -80,7 +80,7 @@ impl DeviceSigner {
     /// Loads the certificate and its key, both PEM files.
     pub fn load(certificate_file: &Path, key_file: &Path) -> Result<Self, MaterialError> {
         let (key, certificate) = load_certified_key(certificate_file, key_file)?;
-        Ok(DeviceSigner { key, certificate })
+        Ok(DeviceSigner { key: Arc::new(key), certificate })
     }
 
     /// The certificate it signs for.

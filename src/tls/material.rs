@@ -14,6 +14,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::identity::{Certificate, MalformedCertificate};
+use super::ocsp::OcspProblem;
 use super::settings::crypto_provider;
 use crate::clock::Timestamp;
 use crate::limits::CERTIFICATE_FILE_BYTES_MAX;
@@ -105,6 +106,9 @@ pub enum MaterialProblem {
         /// The claimed issuer.
         issuer: String,
     },
+    /// The response that is to be shown beside a server certificate cannot be.
+    #[error("cannot be shown beside the certificate: {0}")]
+    UnusableOcsp(OcspProblem),
     /// The revocation list is older than the one in use, so it could make a revoked certificate good again.
     #[error("the revocation list of `{issuer}` is older than the one in use (its CRL number went down)")]
     OlderCrl {
@@ -161,6 +165,14 @@ pub enum Concern {
         /// When it should have been replaced.
         next_update: Timestamp,
     },
+    /// An OCSP response is past its next update.
+    #[error("the OCSP response about `{subject}` should have been replaced at {next_update}, so it is not shown")]
+    OcspExpired {
+        /// Whose certificate it is about.
+        subject: Arc<str>,
+        /// When it should have been replaced.
+        next_update: Timestamp,
+    },
     /// A revocation list whose issuer is not among the CAs, so its signature is judged only when it is needed.
     #[error("no CA file holds `{issuer}`, the issuer of this revocation list")]
     CrlIssuerUnknown {
@@ -203,7 +215,7 @@ pub(super) fn load_private_key(file: &Path) -> Result<PrivateKeyDer<'static>, Ma
 pub(super) fn load_certified_key(
     certificate_file: &Path,
     key_file: &Path,
-) -> Result<(Arc<CertifiedKey>, Certificate), MaterialError> {
+) -> Result<(CertifiedKey, Certificate), MaterialError> {
     let chain = load_certificates(certificate_file)?;
     let mut leaf = None;
     for (der, position) in chain.iter().zip(1..) {
@@ -223,7 +235,7 @@ pub(super) fn load_certified_key(
         };
         MaterialError::new(key_file, problem)
     })?;
-    Ok((Arc::new(certified), leaf))
+    Ok((certified, leaf))
 }
 
 /// Parses one certificate of a file, counting from 1.

@@ -22,6 +22,7 @@ mod handshake;
 mod identity;
 mod jwt;
 mod material;
+mod ocsp;
 mod pem;
 pub mod pkcs7;
 pub mod pki;
@@ -39,6 +40,7 @@ pub use self::handshake::{
 };
 pub use self::identity::{Certificate, MalformedCertificate, VerifiedIdentity};
 pub use self::material::{Concern, MaterialError, MaterialProblem, MaterialWarning, load_certificates};
+pub use self::ocsp::OcspProblem;
 pub use self::server_cert::{
     ReloadableResolver, ServerCertificateError, ServerCertificateFiles, ServerCertificateInfo,
 };

@@ -12,15 +12,18 @@ use rustls_pki_types::CertificateDer;
 
 use super::identity::Certificate;
 use super::material::{Concern, MaterialError, MaterialWarning, date_concern, load_certified_key};
+use super::ocsp::OcspResponse;
 use crate::clock::Timestamp;
 
-/// A server certificate chain and its key, both PEM.
+/// A server certificate chain and its key, both PEM, and what is shown beside them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerCertificateFiles {
     /// The chain, the server's own certificate first.
     pub certificate_file: PathBuf,
     /// Its private key.
     pub key_file: PathBuf,
+    /// What its CA says of it, in DER, to be shown with it.
+    pub ocsp_file: Option<PathBuf>,
 }
 
 /// One certificate in use.
@@ -143,16 +146,24 @@ struct Certificates {
 impl Certificates {
     fn load(files: &[ServerCertificateFiles], now: Timestamp) -> Result<Self, ServerCertificateError> {
         let mut loaded = Vec::with_capacity(files.len());
-        for pair in files {
-            let (key, certificate) = load_certified_key(&pair.certificate_file, &pair.key_file)?;
-            loaded.push((key, ServerCertificateInfo { certificate_file: pair.certificate_file.clone(), certificate }));
+        let mut warnings = Vec::new();
+        for files in files {
+            let (mut key, certificate) = load_certified_key(&files.certificate_file, &files.key_file)?;
+            if let Some(file) = &files.ocsp_file {
+                let response = OcspResponse::load(file, &certificate)?;
+                match response.overdue(&certificate, now) {
+                    Some(concern) => warnings.push(MaterialWarning { file: file.clone(), concern }),
+                    None => key.ocsp = Some(response.into_der()),
+                }
+            }
+            let info = ServerCertificateInfo { certificate_file: files.certificate_file.clone(), certificate };
+            loaded.push((Arc::new(key), info));
         }
         let Some((default, _)) = loaded.first() else {
             return Err(ServerCertificateError::NoneConfigured);
         };
         let default = Arc::clone(default);
         let (mut exact, mut wildcard) = (HashMap::new(), HashMap::new());
-        let mut warnings = Vec::new();
         for (key, info) in &loaded {
             for name in info.certificate.dns_names() {
                 match name.strip_prefix("*.") {

@@ -1,9 +1,9 @@
 //! The examples in `config/` load, and say the truth about defaults.
 
 use postern::config::policy;
-use postern::config::{self, Cloudflare, Environment, ServiceDefaults};
+use postern::config::{self, ClientAuthMode, Cloudflare, Environment, ServiceDefaults};
 
-use crate::support::examples;
+use crate::support::{examples, settings};
 
 #[test]
 fn the_minimal_example_loads_without_a_word() {
@@ -50,6 +50,26 @@ fn the_full_example_shows_the_defaults() {
     assert_eq!(shown.client_api, built_in.client_api);
     assert_eq!(shown.admin, built_in.admin);
     assert_eq!(shown.ops, built_in.ops);
+}
+
+#[test]
+fn the_example_of_the_readme_says_who_needs_a_certificate() {
+    let readme = std::fs::read_to_string(examples().join("../README.md")).unwrap();
+    let mut examples = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let example = examples.find(|example| example.contains("client_auth_by_name")).unwrap();
+    let tls = settings(example).tls;
+    let modes = [
+        (Some("status.public.example.org"), ClientAuthMode::Optional),
+        (Some("STATUS.public.example.org"), ClientAuthMode::Optional),
+        (Some("admin.public.example.org"), ClientAuthMode::Require),
+        (Some("a.b.public.example.org"), ClientAuthMode::Require),
+        (Some("public.example.org"), ClientAuthMode::Require),
+        (None, ClientAuthMode::Require),
+    ];
+    for (name, mode) in modes {
+        assert_eq!(tls.client_auth.of(name), mode, "{name:?}");
+    }
+    assert!(tls.certificates[0].ocsp_file.as_ref().unwrap().ends_with("pki/server.ocsp"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use postern::config::AdminRole;
+use postern::config::watch::Watched;
 
 use crate::support::{TLS, settings};
 
@@ -17,6 +18,15 @@ fn the_key_of_the_secrets_lies_beside_the_store_unless_told_otherwise() {
     assert_eq!(data.secrets_key_file, folder.join("keys/postern.key"));
     let data = settings(&format!("data: {{ secrets_key_file: /run/secrets/postern }}\n{TLS}")).data;
     assert_eq!(data.secrets_key_file.to_str(), Some("/run/secrets/postern"));
+}
+
+#[test]
+fn what_is_shown_beside_a_certificate_is_watched_with_it() {
+    let text = TLS.replace("key_file: server.key", "key_file: server.key, ocsp_file: server.ocsp");
+    let settings = settings(&text);
+    let folder = settings.tls.client_ca_files[0].parent().unwrap();
+    let files = Watched::of(&folder.join("postern.yaml"), &settings).certificate_files;
+    assert_eq!(files, ["server.crt", "server.key", "server.ocsp"].map(|name| folder.join(name)).into());
 }
 
 #[test]

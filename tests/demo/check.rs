@@ -68,6 +68,20 @@ fn certificates_and_policy_are_looked_at_together() {
 }
 
 #[test]
+fn a_response_that_cannot_be_shown_beside_a_certificate_is_told_with_its_key() {
+    let gateway = Gateway::new();
+    let key_file = "key_file: pki/server.key\n";
+    gateway.write("postern.yaml", &SETTINGS.replacen(key_file, &format!("{key_file}      ocsp_file: pki/ca.pem\n"), 1));
+    let found = findings(&gateway);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0]["key"], "tls.certificates[0].ocsp_file");
+    assert!(
+        found[0]["message"].as_str().unwrap().contains("ca.pem: cannot be shown beside the certificate"),
+        "{found:#?}"
+    );
+}
+
+#[test]
 fn what_the_compiler_refuses_is_told_with_its_place() {
     let gateway = Gateway::new();
     let twice = "  - name: wiki-again\n    hosts: [wiki.example]\nservice_policies:";

@@ -24,7 +24,11 @@ pub(crate) struct Issued {
 
 impl Issued {
     pub(crate) fn as_server(&self) -> ServerCertificateFiles {
-        ServerCertificateFiles { certificate_file: self.certificate_file.clone(), key_file: self.key_file.clone() }
+        ServerCertificateFiles {
+            certificate_file: self.certificate_file.clone(),
+            key_file: self.key_file.clone(),
+            ocsp_file: None,
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use postern::tls::{Certificate, ReloadableResolver, ServerCertificateFiles};
 
-use crate::support::{Authority, Client, Gate, Issued, now};
+use crate::support::ocsp::{Status, response};
+use crate::support::{Authority, Client, Gate, Issued, TLS12, TLS13, now};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -60,8 +61,59 @@ async fn a_replaced_certificate_is_shown_without_a_restart() {
     assert_eq!(shown().await, new.serial);
 }
 
+/// The certificate with a file for what its CA says of it.
+fn stapling(server: &Issued, response: &[u8]) -> ServerCertificateFiles {
+    let ocsp_file = server.certificate_file.with_extension("ocsp");
+    fs::write(&ocsp_file, response).unwrap();
+    ServerCertificateFiles { ocsp_file: Some(ocsp_file), ..server.as_server() }
+}
+
+#[tokio::test]
+async fn what_the_ca_says_of_the_certificate_is_shown_with_it() {
+    let ca = Authority::new("Test CA");
+    let (spoken_for, plain) = (ca.server("gate", &["gate.postern.test"]), ca.server("plain", &["plain.test"]));
+    let first = response(&spoken_for.serial, Status::Good, "20991231235959Z");
+    let files = vec![stapling(&spoken_for, &first), plain.as_server()];
+    let gate = Gate::showing(files, ca.trusted(), false).await;
+    let shown = async |version, name: &str| {
+        let client = Client::speaking(version, &ca.ca_file(), None);
+        client.connect_as(gate.address, name).await.unwrap();
+        client.stapled()
+    };
+    for version in [TLS12, TLS13] {
+        assert_eq!(shown(version, "gate.postern.test").await, first);
+        assert!(shown(version, "plain.test").await.is_empty());
+    }
+
+    // The next one is read with the certificate's files; what cannot be shown leaves what is shown.
+    let next = response(&spoken_for.serial, Status::Good, "20991231235958Z");
+    stapling(&spoken_for, &next);
+    gate.resolver.reload(now()).unwrap();
+    assert_eq!(shown(TLS13, "gate.postern.test").await, next);
+    for (wrong, why) in [
+        (b"nonsense".to_vec(), "it is not an OCSP response in DER"),
+        (response(&plain.serial, Status::Good, "20991231235959Z"), "it says nothing of this certificate"),
+        (response(&spoken_for.serial, Status::Revoked, "20991231235959Z"), "it says that the certificate is not good"),
+    ] {
+        stapling(&spoken_for, &wrong);
+        let error = gate.resolver.reload(now()).unwrap_err().to_string();
+        assert!(error.contains(&format!("gate.ocsp: cannot be shown beside the certificate: {why}")), "{error}");
+        assert_eq!(shown(TLS13, "gate.postern.test").await, next);
+    }
+
+    // Clients refuse what is past its time, and would take nothing for less.
+    stapling(&spoken_for, &response(&spoken_for.serial, Status::Good, "20260102000000Z"));
+    let warnings = gate.resolver.reload(now()).unwrap();
+    assert!(warnings[0].to_string().contains("should have been replaced at 2026-01-02T00:00:00.000Z"), "{warnings:?}");
+    assert!(shown(TLS13, "gate.postern.test").await.is_empty());
+}
+
 fn problem(certificate_file: &std::path::Path, key_file: &std::path::Path) -> String {
-    let files = ServerCertificateFiles { certificate_file: certificate_file.into(), key_file: key_file.into() };
+    let files = ServerCertificateFiles {
+        certificate_file: certificate_file.into(),
+        key_file: key_file.into(),
+        ocsp_file: None,
+    };
     ReloadableResolver::load(vec![files], now()).unwrap_err().to_string()
 }
 
@@ -106,7 +158,11 @@ fn neither_debug_nor_errors_show_a_key() {
     let Issued { certificate_file, key_file, .. } = ca.server("gate", &["gate.postern.test"]);
     let key = fs::read_to_string(&key_file).unwrap();
     let secret = key.lines().nth(1).unwrap();
-    let files = ServerCertificateFiles { certificate_file: certificate_file.clone(), key_file: key_file.clone() };
+    let files = ServerCertificateFiles {
+        certificate_file: certificate_file.clone(),
+        key_file: key_file.clone(),
+        ocsp_file: None,
+    };
     let resolver = ReloadableResolver::load(vec![files], now()).unwrap();
     let damaged = key.replace("-----END", "-----BEND");
     fs::write(&key_file, damaged).unwrap();

@@ -86,18 +86,21 @@ impl Told<'_> {
             let files = ServerCertificateFiles {
                 certificate_file: certificate.cert_file.clone(),
                 key_file: certificate.key_file.clone(),
+                ocsp_file: certificate.ocsp_file.clone(),
             };
             match ReloadableResolver::load(vec![files], self.now) {
                 Ok(resolver) => {
                     for warning in resolver.warnings() {
-                        self.warn(format!("{list}[{index}].cert_file"), &warning);
+                        let key = certificate_key(&warning.file, certificate);
+                        self.warn(format!("{list}[{index}].{key}"), &warning);
                     }
                 }
                 Err(error) => {
-                    let about_the_key = matches!(&error, ServerCertificateError::Material(material)
-                        if material.file() == certificate.key_file);
-                    let key = if about_the_key { "key_file" } else { "cert_file" };
-                    self.error(format!("{list}[{index}].{key}"), &error);
+                    let file = match &error {
+                        ServerCertificateError::Material(material) => material.file(),
+                        ServerCertificateError::NoneConfigured => &certificate.cert_file,
+                    };
+                    self.error(format!("{list}[{index}].{}", certificate_key(file, certificate)), &error);
                 }
             }
         }
@@ -158,6 +161,17 @@ impl Told<'_> {
         {
             self.error("data.secrets_key_file".to_owned(), &error);
         }
+    }
+}
+
+/// The key that names a file of a certificate.
+fn certificate_key(file: &Path, certificate: &ServerCertificate) -> &'static str {
+    if file == certificate.key_file {
+        "key_file"
+    } else if Some(file) == certificate.ocsp_file.as_deref() {
+        "ocsp_file"
+    } else {
+        "cert_file"
     }
 }
 

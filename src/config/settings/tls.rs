@@ -62,13 +62,22 @@ impl ClientAuth {
     }
 }
 
-/// A server certificate and its key, as PEM files. It is shown to clients that ask for one of the names in it.
+/// A server certificate and its key, as PEM files, with an OCSP response. It is shown to clients that ask for one of the names in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerCertificate {
     /// The certificate chain, leaf first.
     pub cert_file: PathBuf,
     /// The private key.
     pub key_file: PathBuf,
+    /// What its CA says of it (OCSP, DER), to be shown with it.
+    pub ocsp_file: Option<PathBuf>,
+}
+
+impl ServerCertificate {
+    /// Every file of it.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.cert_file, &self.key_file].into_iter().chain(&self.ocsp_file)
+    }
 }
 
 /// What an expired revocation list means for clients of its issuer.
@@ -122,6 +131,8 @@ pub(super) struct RawServerCertificate {
     cert_file: Field<PathText>,
     /// PEM file of the private key.
     key_file: Field<PathText>,
+    /// DER file of an OCSP response about the certificate, which is shown to clients that ask for one. Default: none.
+    ocsp_file: Field<PathText>,
 }
 
 impl RawTls {
@@ -184,6 +195,7 @@ pub(super) fn check_certificates(
             certificates.push(ServerCertificate {
                 cert_file: folder.join(cert_file.value.0),
                 key_file: folder.join(key_file.value.0),
+                ocsp_file: raw.value.ocsp_file.value().map(|file| folder.join(file.0)),
             });
         }
     }

@@ -2,12 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use postern::tls::load_certificates;
-use rustls::{AlertDescription, ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::{
+    AlertDescription, ClientConfig, DigitallySignedStruct, HandshakeKind, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
+};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -34,6 +39,50 @@ pub(crate) struct Greeted {
 /// A client with its own session cache: connect twice, and the second handshake may be resumed.
 pub(crate) struct Client {
     config: Arc<ClientConfig>,
+    verifier: Arc<Verifier>,
+}
+
+/// The TLS library's own verifier, which also keeps what the server showed beside its certificate.
+#[derive(Debug)]
+struct Verifier {
+    inner: Arc<WebPkiServerVerifier>,
+    stapled: Mutex<Vec<u8>>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        *self.stapled.lock().unwrap() = ocsp_response.to_vec();
+        self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
 }
 
 impl Client {
@@ -65,10 +114,13 @@ impl Client {
             roots.add(ca).unwrap();
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let inner = WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(&provider)).build().unwrap();
+        let verifier = Arc::new(Verifier { inner, stapled: Mutex::default() });
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[version])
             .unwrap()
-            .with_root_certificates(roots);
+            .dangerous()
+            .with_custom_certificate_verifier(verifier.clone());
         let config = match identity {
             None => builder.with_no_client_auth(),
             Some((issued, chain)) => {
@@ -76,7 +128,12 @@ impl Client {
                 builder.with_client_auth_cert(chain, key).unwrap()
             }
         };
-        Client { config: Arc::new(config) }
+        Client { config: Arc::new(config), verifier }
+    }
+
+    /// What the server showed beside its certificate in the last full handshake.
+    pub(crate) fn stapled(&self) -> Vec<u8> {
+        self.verifier.stapled.lock().unwrap().clone()
     }
 
     pub(crate) async fn connect(&self, address: SocketAddr) -> Result<Greeted, Refusal> {

@@ -9,8 +9,8 @@ use pingora::protocols::Ssl;
 use pingora::protocols::l4::stream::Stream;
 use postern::clock::ManualClock;
 use postern::tls::{
-    HandshakeObserver, HandshakeOutcome, ReloadableResolver, ReloadableVerifier, TlsPeer, TrustSources, TrustStore,
-    gateway_settings,
+    HandshakeObserver, HandshakeOutcome, ReloadableResolver, ReloadableVerifier, ServerCertificateFiles, TlsPeer,
+    TrustSources, TrustStore, gateway_settings,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -58,10 +58,15 @@ impl Gate {
     }
 
     pub(crate) async fn start(servers: &[Issued], trust: TrustSources, required: bool) -> Self {
+        let files = servers.iter().map(Issued::as_server).collect();
+        Gate::showing(files, trust, required).await
+    }
+
+    /// With certificates as their files say.
+    pub(crate) async fn showing(files: Vec<ServerCertificateFiles>, trust: TrustSources, required: bool) -> Self {
         let clock = ManualClock::at(now());
         let counts = Arc::new(Counts::default());
         let trust = TrustStore::load(trust, now()).unwrap();
-        let files = servers.iter().map(Issued::as_server).collect();
         let resolver = ReloadableResolver::load(files, now()).unwrap();
         let mut verifier = ReloadableVerifier::new(trust.clone(), clock.clone(), counts.clone());
         if !required {

@@ -4,6 +4,7 @@
 mod authority;
 mod client;
 mod gate;
+pub(crate) mod ocsp;
 
 pub(crate) use authority::{Authority, Issued, now};
 pub(crate) use client::{Client, Refusal, TLS12, TLS13};

@@ -7,10 +7,10 @@ use super::support::policy::{Policy, identity, policy, service};
 use super::support::{Authority, Gateway, Origin, RawConnection};
 use super::{wiki, wiki_policy};
 
-const REQUEST: &str = "GET / HTTP/1.1\r\nHost: wiki.example.test\r\n\r\n";
+pub(super) const REQUEST: &str = "GET / HTTP/1.1\r\nHost: wiki.example.test\r\n\r\n";
 
 /// What a connection gets that asks for the wiki: an answer or nothing.
-async fn answer(connection: std::io::Result<RawConnection>) -> String {
+pub(super) async fn answer(connection: std::io::Result<RawConnection>) -> String {
     match connection {
         Ok(connection) => {
             // The gateway may have closed already.
@@ -76,30 +76,6 @@ async fn where_certificates_are_optional_those_without_one_are_still_refused() {
     assert_eq!(answer(connection).await, "");
     assert!(gateway.metrics().contains("postern_refused_connections_total{reason=\"no-identity\"} 1"));
     assert_eq!(origin.requests(), 0);
-}
-
-// TLS resumption restores a session without asking the verifier. A client revoked since its first connection used to be
-// able to come back with the ticket of that connection.
-#[tokio::test]
-async fn a_resumed_session_of_a_revoked_certificate_is_refused() {
-    let origin = Origin::start().await;
-    let gateway = wiki(&origin).start().await;
-    let certificate = gateway.certificate("alice");
-    let config = tls(&gateway.authority, Some(&certificate));
-    let open = || RawConnection::open(gateway.address, config.clone(), "wiki.example.test", b"http/1.1");
-    let mut first = open().await.unwrap();
-    first.say(REQUEST).await;
-    assert_eq!(first.answer().await.unwrap().status, 200);
-    let mut again = open().await.unwrap();
-    again.say(REQUEST).await;
-    assert_eq!(again.answer().await.unwrap().status, 200);
-    assert_eq!(again.into_stream().get_ref().1.handshake_kind(), Some(rustls::HandshakeKind::Resumed));
-
-    gateway.authority.revoke(&certificate);
-    gateway.trust.reload(super::support::now()).unwrap();
-    assert_eq!(answer(open().await).await, "");
-    assert!(gateway.metrics().contains("postern_refused_connections_total{reason=\"certificate-revoked\"} 1"));
-    assert_eq!(origin.requests(), 2);
 }
 
 #[tokio::test]

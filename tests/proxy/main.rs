@@ -13,6 +13,7 @@ mod listener;
 mod me;
 mod protocols;
 mod refusal;
+mod resumption;
 mod revocation;
 mod routing;
 #[path = "../support/mod.rs"]

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use postern::tls::client::{ClientCertificateFiles, client_config};
-use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
+use postern::tls::load_certificates;
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -20,6 +22,26 @@ pub(crate) fn tls(authority: &Authority, identity: Option<&Issued>) -> ClientCon
         key_file: &issued.key_file,
     });
     client_config(&authority.ca_file(), files).unwrap()
+}
+
+/// TLS of one version for a client with this certificate.
+pub(crate) fn tls_speaking(
+    version: &'static SupportedProtocolVersion,
+    authority: &Authority,
+    identity: &Issued,
+) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    for ca in load_certificates(&authority.ca_file()).unwrap() {
+        roots.add(ca).unwrap();
+    }
+    let chain = load_certificates(&identity.certificate_file).unwrap();
+    let key = PrivateKeyDer::from_pem_file(&identity.key_file).unwrap();
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .unwrap()
 }
 
 /// A TLS connection on which anything can be said.
@@ -57,6 +79,13 @@ impl RawConnection {
     pub(crate) async fn say(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).await.unwrap();
         self.stream.flush().await.unwrap();
+    }
+
+    /// Says something and waits for the answer; `None` when the connection is closed instead.
+    pub(crate) async fn ask(&mut self, text: &str) -> Option<RawAnswer> {
+        self.stream.write_all(text.as_bytes()).await.ok()?;
+        self.stream.flush().await.ok()?;
+        self.answer().await
     }
 
     /// Everything until the gateway closes the connection.

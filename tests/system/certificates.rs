@@ -195,14 +195,16 @@ async fn a_certificate_that_ends_while_its_connection_is_open_is_refused_from_th
         params.not_after = OffsetDateTime::now_utc() + Duration::seconds(3);
     });
     let mut open = connect(&gateway, &world.authority, &ending, HOST).await.unwrap();
-    let refusal = loop {
-        open.say(&get(HOST, "/")).await;
-        let answer = open.answer().await.unwrap();
-        if answer.status != 200 {
-            break answer;
+    let last = loop {
+        match open.ask(&get(HOST, "/")).await {
+            Some(answer) if answer.status == 200 => {}
+            last => break last,
         }
     };
-    assert_eq!((refusal.status, refusal.reason().as_str()), (403, "certificate-expired"));
+    // Closed by the watch over the certificate's end, unless a request is refused first.
+    if let Some(refusal) = last {
+        assert_eq!((refusal.status, refusal.reason().as_str()), (403, "certificate-expired"));
+    }
     assert!(origin.requests() > 0, "it was good in the beginning");
     assert!(!gets_in(&gateway, &world, &ending).await);
 }

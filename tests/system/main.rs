@@ -13,6 +13,8 @@ mod enrolment;
 mod exchange;
 #[cfg(target_os = "linux")]
 mod full_disk;
+#[cfg(target_os = "linux")]
+mod leaks;
 mod locks;
 mod posture;
 mod process;

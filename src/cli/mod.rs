@@ -9,6 +9,7 @@ pub mod args;
 mod check;
 mod completions;
 mod demo;
+mod descriptors;
 mod export;
 mod health;
 mod import;

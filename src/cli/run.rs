@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Exit;
 use super::args::RunArgs;
+use super::descriptors;
 use super::signals::{Signal, Signals};
 use crate::app::{Gateway, Handover, Inheritance, Postern, StartError, UpgradeDoor, UpgradeError};
 use crate::clock::SystemClock;
@@ -33,6 +34,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, RunError> {
         config::load(&args.config, &Environment::of_process()).map_err(StartError::Configuration)?;
     logs::init(log_format(&settings), args.log.as_deref().unwrap_or(&settings.log.level))?;
     log_warnings(&warnings);
+    descriptors::raise_limit(settings.front_door.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.workers.count())
         .thread_name("postern")

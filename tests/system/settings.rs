@@ -6,6 +6,8 @@ use super::admin::Admin;
 use super::client::Client;
 use super::posture::{Device, domain, process};
 use super::process::postern;
+#[cfg(target_os = "linux")]
+use super::process::{Mark, in_shell};
 use super::support::Origin;
 use super::world::{World, configuration, policy};
 
@@ -32,6 +34,23 @@ async fn the_environment_overrides_the_file() {
     assert_eq!(admin.policy().await["identities"], 4);
     let reload = admin.request("POST", "/api/v1/reload").send().await.unwrap();
     assert_eq!(reload.status(), 401, "the token may only read now");
+}
+
+// A gateway used to serve under the limit it was started with, of which most systems give 1,024: some five hundred clients.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn as_many_file_descriptors_are_used_as_the_system_allows() {
+    let world = World::new(&policy("127.0.0.1:1"));
+    let command = in_shell("ulimit -Sn 300; ulimit -Hn 700; exec \"$@\"", "sh", &world.command());
+    let gateway = world.start_command(command).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", gateway.id())).unwrap();
+    let open_files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    assert_eq!(open_files.split_whitespace().take(2).collect::<Vec<_>>(), ["700", "700"]);
+    let fewer =
+        |event: &Value| event["message"].as_str().is_some_and(|said| said.starts_with("fewer file descriptors"));
+    let told = gateway.event(Mark::start(), fewer).await;
+    assert_eq!((&told["limit"], &told["wanted"]), (&700.into(), &(2 * 65_536).into()));
+    gateway.stop().await;
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use postern::clock::{ManualClock, Stopwatch};
 use postern::decision;
-use postern::enforce::{Connection, Device, Enforcer, Published};
+use postern::enforce::{Connection, Device, Enforcer, Entry, Protocol, Published};
 use postern::id::IdentityId;
 use postern::policy::ServiceIndex;
 use postern::policy::compile::compile;
@@ -89,12 +89,25 @@ fn cached(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decision, 1,000,000 identities");
     let authority = Authority::new(world::NOW).expect("a CA");
     let credential = authority.credential("spiffe://bench/device/7").expect("a certificate");
-    let warm = Connection::new("bench", None, None, Some(credential));
+    let warm = Arc::new(Connection::new("bench", None, None, Some(credential)));
     let service = loaded.service(7);
     loaded.report(&warm);
     assert!(loaded.enforcer.decide(&loaded.published, &warm, service).is_ok());
     group.bench_function("hit, warm", |bencher| {
         bencher.iter(|| black_box(loaded.enforcer.decide(&loaded.published, &warm, service)));
+    });
+    // What a request takes beside the decision to be found by whoever cuts: its place among the sessions, and its signal.
+    let request_id: Arc<str> = "bench".into();
+    group.bench_function("hit, warm, entered among the sessions and over", |bencher| {
+        bencher.iter(|| {
+            let entry = Entry {
+                request_id: Arc::clone(&request_id),
+                began: world::NOW,
+                protocol: Protocol::Http1,
+                signal: Arc::default(),
+            };
+            drop(black_box(loaded.enforcer.enter(&loaded.published, &warm, service, entry)));
+        });
     });
     let refused = connection(8);
     let other = loaded.service(8);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use postern::clock::ManualClock;
 use postern::decision;
-use postern::enforce::{Connection, Enforcer};
+use postern::enforce::{Connection, Enforcer, Entry, Protocol};
 use postern::id::IdentityId;
 use postern::policy::compile::compile;
 use postern::posture::Posture;
@@ -45,6 +45,7 @@ impl Workload {
             Workload { name: REFERENCE, times: 1, run: reference },
             many("decision, hit", || hit(true)),
             many("decision, hit of a refusal", || hit(false)),
+            many("decision, hit, as a session", session),
             many("decision, miss, allowed", || miss(&policy::healthy())),
             many("decision, miss, denied", || miss(&policy::outdated())),
             many("route", route),
@@ -88,23 +89,48 @@ fn enforcer() -> Arc<Enforcer> {
     enforcer
 }
 
-/// A verdict from the cache, trust in a real certificate asked as with every request.
-fn hit(allowed: bool) {
-    let enforcer = enforcer();
+/// A connection with a real certificate, the trust in which is asked as with every request.
+fn connection() -> Arc<Connection> {
     let authority = Authority::new(policy::NOW).expect("a CA");
     let credential = authority.credential("spiffe://bench/device/7").expect("a certificate");
-    let connection = Connection::new("bench", None, None, Some(credential));
-    let published = Arc::clone(&enforcer.published());
+    Arc::new(Connection::new("bench", None, None, Some(credential)))
+}
+
+/// The connection's device reports what satisfies every check.
+fn report(enforcer: &Enforcer, connection: &Connection) {
+    let device = enforcer.identify(&enforcer.published(), connection).expect("a device");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(enforcer.report(&device, &policy::report())).expect("the report is stored");
+}
+
+/// A verdict from the cache.
+fn hit(allowed: bool) {
+    let (enforcer, connection) = (enforcer(), connection());
     if allowed {
-        let device = enforcer.identify(&published, &connection).expect("a device");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-        runtime.block_on(enforcer.report(&device, &policy::report())).expect("the report is stored");
+        report(&enforcer, &connection);
     }
+    let published = Arc::clone(&enforcer.published());
     let service = published.snapshot().route("service-7.bench.example", "/").expect("a service");
     assert_eq!(enforcer.decide(&published, &connection, service).is_ok(), allowed);
     measured(MANY, &mut || {
         black_box(enforcer.decide(&published, &connection, service)).ok();
     });
+}
+
+/// The same for a request that is entered among the sessions first, and over at once.
+fn session() {
+    let (enforcer, connection) = (enforcer(), connection());
+    report(&enforcer, &connection);
+    let published = Arc::clone(&enforcer.published());
+    let service = published.snapshot().route("service-7.bench.example", "/").expect("a service");
+    let request_id: Arc<str> = "bench".into();
+    let enter = || {
+        let (request_id, signal) = (Arc::clone(&request_id), Arc::default());
+        let entry = Entry { request_id, began: policy::NOW, protocol: Protocol::Http1, signal };
+        enforcer.enter(&published, &connection, service, entry)
+    };
+    assert!(enter().is_ok());
+    measured(MANY, &mut || drop(black_box(enter())));
 }
 
 fn miss(posture: &Posture) {

@@ -1,0 +1,91 @@
+//! Traffic that nothing happens to: bystanders who ask by a timetable, whether or not earlier questions were answered.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use postern::clock::Stopwatch;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tokio_rustls::client::TlsStream;
+
+use super::Result;
+use super::conversation::connect;
+use super::origin::{BODY, ITEM};
+use super::world::{ITEMS, World};
+
+/// One question and its answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Answer {
+    /// When it came, by the bench's clock.
+    pub(crate) at: Duration,
+    /// How long it took from the moment at which it should have been asked for.
+    pub(crate) took: Duration,
+}
+
+/// The traffic while it goes on.
+pub(crate) struct Steady {
+    stop: Arc<AtomicBool>,
+    lanes: Vec<JoinHandle<Result<Vec<Answer>>>>,
+}
+
+impl Steady {
+    /// Every bystander connects, and they ask `per_second` times together.
+    pub(crate) async fn start(world: &World, gateway: SocketAddr, per_second: u32, clock: Stopwatch) -> Result<Self> {
+        let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let mut streams = Vec::new();
+        for config in &world.bystanders {
+            streams.push(connect(config, gateway, ITEMS, b"http/1.1").await?);
+        }
+        let (began, gap) = (clock.elapsed(), Duration::from_secs(1) / per_second);
+        let lane = |mut stream: TlsStream<TcpStream>| {
+            let (stop, next) = (Arc::clone(&stop), Arc::clone(&next));
+            tokio::spawn(async move {
+                let mut answers = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let due = began + gap * next.fetch_add(1, Ordering::Relaxed);
+                    let early = due.saturating_sub(clock.elapsed());
+                    // Who is there in time waits; that timers are late is not the gateway's fault.
+                    let asked = if early.is_zero() {
+                        due
+                    } else {
+                        sleep(early).await;
+                        clock.elapsed()
+                    };
+                    ask(&mut stream).await?;
+                    let at = clock.elapsed();
+                    answers.push(Answer { at, took: at.saturating_sub(asked) });
+                }
+                Result::Ok(answers)
+            })
+        };
+        let lanes = streams.into_iter().map(lane).collect();
+        Ok(Steady { stop, lanes })
+    }
+
+    /// Ends it. Fails when anything was answered otherwise than by the origin.
+    pub(crate) async fn stop(self) -> Result<Vec<Answer>> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut answers = Vec::new();
+        for lane in self.lanes {
+            answers.extend(lane.await??);
+        }
+        Ok(answers)
+    }
+}
+
+async fn ask(stream: &mut TlsStream<TcpStream>) -> Result<()> {
+    stream.write_all(format!("GET {ITEM} HTTP/1.1\r\nhost: {ITEMS}\r\n\r\n").as_bytes()).await?;
+    stream.flush().await?;
+    let mut answer = Vec::with_capacity(512);
+    while !answer.ends_with(BODY.as_bytes()) {
+        let ended = stream.read_buf(&mut answer).await? == 0;
+        if ended || !answer.starts_with(b"HTTP/1.1 200 ") {
+            return Err(format!("a bystander was disturbed: {:?}", String::from_utf8_lossy(&answer)).into());
+        }
+    }
+    Ok(())
+}

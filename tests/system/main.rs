@@ -16,6 +16,7 @@ mod full_disk;
 #[cfg(target_os = "linux")]
 mod leaks;
 mod locks;
+mod mfa;
 mod posture;
 mod process;
 mod protocols;
@@ -27,6 +28,8 @@ mod settings;
 #[expect(unused_imports, reason = "the gateways here are processes")]
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/totp.rs"]
+mod totp;
 mod upgrade;
 mod upstreams;
 mod world;

@@ -23,6 +23,14 @@ impl Device {
         Device { http, base: format!("https://localhost:{}/edge/client/v1", address.port()) }
     }
 
+    /// Asks for a path of OpenZiti's client API.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.base));
+        let request = if body.is_null() { request } else { request.json(body) };
+        let response = request.send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
+    }
+
     /// Sends what is said to be a list of observations.
     pub(crate) async fn send(&self, body: String) -> reqwest::Result<(StatusCode, Value)> {
         let request = self.http.post(format!("{}/posture-response-bulk", self.base));

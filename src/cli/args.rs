@@ -19,7 +19,7 @@ mod sessions;
 pub use admin::{AdminArgs, AdminCommand};
 pub use agent::{AgentArgs, AgentCommand, GatewayArgs};
 pub use exchange::{ExportArgs, ExportDialect, ExportFormat, ImportArgs, ImportDialect};
-pub use operator::{LockArgs, LocksArgs, OperatorArgs, UnlockArgs};
+pub use operator::{AskingArgs, LockArgs, LocksArgs, OperatorArgs, UnlockArgs};
 pub use sessions::{SessionsAction, SessionsArgs, SessionsKillArgs, SessionsListArgs};
 
 /// Longest validity a certificate may be asked for on the command line, in days.

@@ -55,7 +55,7 @@ pub(super) fn run(args: &ImportArgs, clock: &dyn Clock, terminal: &Terminal) -> 
         let mut rehearsal = Rehearsal { objects: Objects::default(), made: 0, now };
         openziti::import(&file, &mut rehearsal, now).unwrap_or_else(|never| match never {})
     } else {
-        let mut gateway = Gateway { operator: Operator::new(&args.operator)?, known: HashMap::new() };
+        let mut gateway = Gateway { operator: Operator::new(&args.asking.operator)?, known: HashMap::new() };
         openziti::import(&file, &mut gateway, now)?
     };
     show(&report, args, terminal);
@@ -80,7 +80,7 @@ fn read(path: &Path) -> Result<Value, ImportError> {
 }
 
 fn show(report: &ImportReport, args: &ImportArgs, terminal: &Terminal) {
-    match args.output {
+    match args.asking.output {
         OutputFormat::Json => {
             for object in &report.objects {
                 let (outcome, why) = told(&object.outcome);

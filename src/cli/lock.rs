@@ -11,10 +11,10 @@ use super::terminal::{Style, Terminal};
 pub(super) fn lock(args: &LockArgs, terminal: &Terminal) -> Result<Exit, OperatorError> {
     let mut body = Map::from_iter([("reason".to_owned(), Value::from(args.reason.as_str()))]);
     body.extend(args.duration.as_ref().map(|duration| ("for".to_owned(), Value::from(duration.as_str()))));
-    let operator = Operator::new(&args.operator)?;
+    let operator = Operator::new(&args.asking.operator)?;
     let path = ["api", "v1", "identities", &args.identity, "lock"];
     let lock = operator.ask(Method::PUT, &path, Some(&Value::Object(body)))?;
-    match args.output {
+    match args.asking.output {
         OutputFormat::Json => terminal.json(&lock),
         OutputFormat::Text => {
             terminal.line(terminal.paint(Style::Strong, format_args!("{} is locked {}", who(&lock), until(&lock))));
@@ -31,9 +31,9 @@ pub(super) fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit, Ope
 }
 
 pub(super) fn list(args: &LocksArgs, terminal: &Terminal) -> Result<Exit, OperatorError> {
-    let locks = Operator::new(&args.operator)?.ask(Method::GET, &["api", "v1", "locks"], None)?;
+    let locks = Operator::new(&args.asking.operator)?.ask(Method::GET, &["api", "v1", "locks"], None)?;
     let locks = locks.as_array().map(Vec::as_slice).unwrap_or_default();
-    match args.output {
+    match args.asking.output {
         OutputFormat::Json => locks.iter().for_each(|lock| terminal.json(lock)),
         OutputFormat::Text if locks.is_empty() => terminal.line("nobody is locked"),
         OutputFormat::Text => {

@@ -19,7 +19,7 @@ pub(super) fn run(args: &SessionsArgs, terminal: &Terminal) -> Result<Exit, Oper
 }
 
 fn list(args: &SessionsListArgs, terminal: &Terminal) -> Result<Exit, OperatorError> {
-    let operator = Operator::new(&args.operator)?;
+    let operator = Operator::new(&args.asking.operator)?;
     let mut shown = 0;
     while shown < args.limit {
         let page = PAGE.min(args.limit - shown);
@@ -30,7 +30,7 @@ fn list(args: &SessionsListArgs, terminal: &Terminal) -> Result<Exit, OperatorEr
         let sessions = operator.ask_for(Method::GET, &["api", "v1", "sessions"], &query, None)?;
         let sessions = sessions.as_array().map(Vec::as_slice).unwrap_or_default();
         for session in sessions {
-            match args.output {
+            match args.asking.output {
                 OutputFormat::Json => terminal.json(session),
                 OutputFormat::Text => show(session, terminal),
             }
@@ -40,7 +40,7 @@ fn list(args: &SessionsListArgs, terminal: &Terminal) -> Result<Exit, OperatorEr
             break;
         }
     }
-    if shown == 0 && args.output == OutputFormat::Text {
+    if shown == 0 && args.asking.output == OutputFormat::Text {
         terminal.line("nothing is under way");
     }
     Ok(Exit::Success)

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::OutputFormat;
-use super::operator::OperatorArgs;
+use super::operator::{AskingArgs, OperatorArgs};
 
 /// The language of a file that is imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -68,12 +67,9 @@ pub struct ImportArgs {
     /// Only try, against a gateway that has nothing yet; none is asked.
     #[arg(long)]
     pub dry_run: bool,
-    /// How to print what became of each object.
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
-    pub output: OutputFormat,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened: the text would be taken for the command's")]
-    pub operator: OperatorArgs,
+    pub asking: AskingArgs,
 }
 
 /// Write the objects of a running gateway in a public language.

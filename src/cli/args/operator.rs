@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::OutputFormat;
 
-// No text on the structure: it is flattened, and clap would take it for the help of the command.
+// No text on the structures: they are flattened, and clap would take it for the help of the command.
 #[expect(missing_docs, reason = "flattened: the text would be taken for the command's")]
 #[derive(Debug, Args)]
 pub struct OperatorArgs {
@@ -22,6 +22,17 @@ pub struct OperatorArgs {
     /// How long to wait for the answer, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
     pub timeout: u64,
+}
+
+#[expect(missing_docs, reason = "flattened: the text would be taken for the command's")]
+#[derive(Debug, Args)]
+pub struct AskingArgs {
+    /// How to print the answer.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub output: OutputFormat,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened: the text would be taken for the command's")]
+    pub operator: OperatorArgs,
 }
 
 /// Lock an identity out, whatever it has open.
@@ -55,12 +66,9 @@ pub struct LockArgs {
     /// Why, for other operators and the audit trail.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
-    /// How to print the lock.
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
-    pub output: OutputFormat,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened: the text would be taken for the command's")]
-    pub operator: OperatorArgs,
+    pub asking: AskingArgs,
 }
 
 /// Take the lock of an identity away.
@@ -111,10 +119,7 @@ Environment:
   POSTERN_ADMIN_TOKEN, POSTERN_ADMIN_TOKEN_FILE   the operator's token, or the file that holds it"
 )]
 pub struct LocksArgs {
-    /// How to print the locks.
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
-    pub output: OutputFormat,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened: the text would be taken for the command's")]
-    pub operator: OperatorArgs,
+    pub asking: AskingArgs,
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{OperatorArgs, OutputFormat};
+use super::{AskingArgs, OperatorArgs};
 
 /// List what is under way in a running gateway, or end some of it.
 #[derive(Debug, Args)]
@@ -70,12 +70,9 @@ pub struct SessionsListArgs {
     /// How many, at most.
     #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
     pub limit: usize,
-    /// How to print the sessions.
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
-    pub output: OutputFormat,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened: the text would be taken for the command's")]
-    pub operator: OperatorArgs,
+    pub asking: AskingArgs,
 }
 
 /// End sessions, now.

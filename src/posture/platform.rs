@@ -145,6 +145,12 @@ impl Families {
         Families(self.0 & other.0)
     }
 
+    /// The families in either set.
+    #[must_use]
+    pub const fn or(self, other: Families) -> Self {
+        Families(self.0 | other.0)
+    }
+
     /// Whether every family of this set is in the other one.
     pub const fn is_within(self, other: Families) -> bool {
         self.0 & !other.0 == 0
@@ -201,5 +207,6 @@ mod tests {
         assert_eq!(serde_json::to_string(&set).unwrap(), r#"["mac","chromeos"]"#);
         assert!(set.is_within(Families::ALL) && !Families::ALL.is_within(set));
         assert!(set.and(Families::of(&[Family::Linux])).is_empty());
+        assert!(set.or(Families::of(&[Family::Linux])).contains(Family::Linux));
     }
 }

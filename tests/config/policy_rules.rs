@@ -1,7 +1,14 @@
 //! Posture rules, device lists, signing certificates and Access groups in policy files.
 
+use postern::clock::Timestamp;
+use postern::dialect::cloudflare::create_rule;
+use postern::dialect::native::{Wanted, WantedFact, read_posture_report};
 use postern::policy::expression::Expression;
+use postern::posture::Posture;
 use postern::posture::check::Predicate;
+use postern::posture::facts::Source;
+use postern::posture::outcome::{FailReason, NoResultReason, Outcome};
+use postern::posture::platform::Family;
 
 use super::support::{load_policy, policy_refusal};
 
@@ -29,6 +36,51 @@ posture_rules:
     let written = serde_json::to_value(rule.as_written.as_deref().unwrap()).unwrap();
     assert_eq!(written["input"], serde_json::json!({"checkDisks": ["/"], "requireAll": false}));
     assert_eq!(written["schedule"], "10m");
+}
+
+/// Cloudflare's agent tells neither on Linux, and its API knows no such rules. Ours tells both, so a file may ask.
+#[test]
+fn a_file_may_ask_linux_for_its_firewall_and_its_antivirus() {
+    let text = "\
+posture_rules:
+  - { name: wall, type: firewall, input: { operating_system: linux, enabled: true } }
+  - { name: clam, type: antivirus, match: [{ platform: linux }], input: { update_window_days: 2 } }
+  - { name: windows, type: antivirus }
+";
+    let loaded = load_policy(&[("p.yaml", text)]).unwrap();
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let at: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    let reported = |body: &str| {
+        let report = read_posture_report(body.as_bytes(), at, Source::Device).unwrap();
+        Posture::default().apply(&report).unwrap()
+    };
+    let assess = |name: &str, posture: &Posture| loaded.objects.checks[name].check.assess(posture, at).outcome;
+    let good = reported(
+        r#"{"os": {"name": "Linux", "version": "6.1.0"}, "firewall": {"packetFilter": true},
+            "antivirus": [{"name": "ClamAV", "on": true, "upToDate": true, "signaturesAt": "2026-01-01T00:00:00Z"}]}"#,
+    );
+    let bad = reported(
+        r#"{"os": {"name": "Linux", "version": "6.1.0"}, "firewall": {"packetFilter": false},
+            "antivirus": [{"name": "ClamAV", "on": true, "upToDate": true, "signaturesAt": "2025-12-24T00:00:00Z"}]}"#,
+    );
+    let silent = reported(r#"{"os": {"name": "Linux", "version": "6.1.0"}}"#);
+    assert_eq!(assess("wall", &good), Outcome::Pass);
+    assert_eq!(assess("wall", &bad), Outcome::Fail(FailReason::FirewallOff));
+    assert_eq!(assess("wall", &silent), Outcome::Fail(FailReason::FactMissing));
+    assert_eq!(assess("clam", &good), Outcome::Pass);
+    assert_eq!(assess("clam", &bad), Outcome::Fail(FailReason::AntivirusOutdated));
+    assert_eq!(assess("windows", &good), Outcome::NoResult(NoResultReason::NotApplicable));
+    let checks = loaded.objects.checks.values().map(|check| &*check.check);
+    let wanted = Wanted::of(checks, Some(Family::Linux));
+    assert_eq!(wanted.facts, [WantedFact::Firewall, WantedFact::Antivirus]);
+
+    let body = r#"{"name": "wall", "type": "firewall", "input": {"operating_system": "linux", "enabled": true}}"#;
+    let refused = create_rule(body.as_bytes(), "id".into(), at).unwrap_err();
+    assert_eq!(refused.items()[0].message(), "input.operating_system must be one of windows mac");
+    let body = r#"{"name": "clam", "type": "antivirus", "match": [{"platform": "linux"}]}"#;
+    let clam = create_rule(body.as_bytes(), "id".into(), at).unwrap();
+    assert_eq!(clam.object.check.assess(&good, at).outcome, Outcome::NoResult(NoResultReason::NotApplicable));
+    assert!(clam.warnings[0].text().contains("never has a result"));
 }
 
 #[test]

@@ -46,7 +46,8 @@ impl FirewallRule {
                 (Some(false), Some(false)) => Some(false),
                 _ => None,
             },
-            Family::Linux | Family::Android | Family::Ios | Family::ChromeOs => None,
+            Family::Linux => firewall.packet_filter,
+            Family::Android | Family::Ios | Family::ChromeOs => None,
         }
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::super::error::ApiError;
 use super::entries;
 use super::input::{Input, Question};
-use super::kind::RuleType;
 use super::timing::Timing;
 use crate::limits;
 use crate::posture::check::Predicate;
@@ -36,7 +35,7 @@ pub(super) fn disk_encryption(input: &mut Input<'_>) -> Result<Question, ApiErro
 pub(super) fn firewall(input: &mut Input<'_>) -> Result<Question, ApiError> {
     input.knows(&["enabled", "operating_system"]);
     let enabled = input.required_flag("enabled")?;
-    let system = input.system(RuleType::Firewall.platforms())?;
+    let system = input.system(input.supported)?;
     Ok(Question::to(system, Predicate::Firewall(FirewallRule { system, enabled })))
 }
 

@@ -64,6 +64,8 @@ pub(super) fn read(kind: RuleType, input: &mut Input<'_>, timing: &Timing) -> Re
 pub(super) struct Input<'a> {
     pub(super) members: Members<'a>,
     pub(super) notes: Notes,
+    /// The platforms on which the rule could be answered where it stands.
+    pub(super) supported: Families,
 }
 
 impl<'a> Input<'a> {

@@ -116,6 +116,15 @@ impl RuleType {
         RuleType::ALL.iter().copied().find(|kind| kind.as_str() == text)
     }
 
+    /// Platforms beside those on which a rule of this type is answered when it stands in a policy file and names them: our agent
+    /// tells there what Cloudflare's does not.
+    pub(super) const fn more_platforms(self) -> Families {
+        match self {
+            RuleType::Firewall | RuleType::Antivirus => Families::of(&[Family::Linux]),
+            _ => Families::NONE,
+        }
+    }
+
     /// The provider a rule of this type asks; `None` when it asks the device.
     pub fn provider(self) -> Option<Provider> {
         match self.asked() {

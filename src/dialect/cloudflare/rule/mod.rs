@@ -86,17 +86,22 @@ pub fn read_rule(
     let mut notes = Notes::default();
     notes.ignored(&members, "a posture rule", known_member);
     timing.note(kind, &mut notes);
-    let mut input = Input { members: input, notes };
+    let more = match meta.origin {
+        Origin::File { .. } => kind.more_platforms(),
+        Origin::Api | Origin::Enrolled => Families::NONE,
+    };
+    let mut input = Input { members: input, notes, supported: kind.platforms().or(more) };
     let Question { predicate, system } = input::read(kind, &mut input, &timing)?;
     let own_system = system.map(|system| Families::of(&[system]));
+    let supported = kind.platforms().or(more.and(matched.or(own_system).unwrap_or(Families::NONE)));
     let additions = Additions::read(&members, known)?;
     let mut notes = input.notes;
-    nowhere(kind, matched, own_system).into_iter().for_each(|note| notes.add(note));
+    nowhere(kind, supported, matched, own_system).into_iter().for_each(|note| notes.add(note));
     let check = Check {
         id,
         name,
         predicate,
-        applies_to: applies_to(kind, matched, own_system),
+        applies_to: applies_to(kind, supported, matched, own_system),
         max_age: timing.max_age(),
         evidence: additions.evidence,
         remediation: additions.remediation.clone(),
@@ -120,15 +125,20 @@ fn kind(members: &Members<'_>) -> Result<RuleType, ApiError> {
 }
 
 /// The devices the rule is meant for; `None` when it is for every device, whatever its system.
-fn applies_to(kind: RuleType, matched: Option<Families>, system: Option<Families>) -> Option<Families> {
+fn applies_to(
+    kind: RuleType,
+    supported: Families,
+    matched: Option<Families>,
+    system: Option<Families>,
+) -> Option<Families> {
     let everywhere = kind.platforms() == Families::ALL && matched.is_none() && kind.asked() != Asked::Agent;
     let chosen = |families: Option<Families>| families.unwrap_or(Families::ALL);
-    (!everywhere).then(|| kind.platforms().and(chosen(matched)).and(chosen(system)))
+    (!everywhere).then(|| supported.and(chosen(matched)).and(chosen(system)))
 }
 
 /// What to say about a rule whose platforms do not meet.
-fn nowhere(kind: RuleType, matched: Option<Families>, system: Option<Families>) -> Option<String> {
-    let supported = kind.platforms().and(matched?);
+fn nowhere(kind: RuleType, supported: Families, matched: Option<Families>, system: Option<Families>) -> Option<String> {
+    let supported = supported.and(matched?);
     if supported.is_empty() {
         let kind = kind.as_str();
         return Some(format!(

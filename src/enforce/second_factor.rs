@@ -194,6 +194,18 @@ impl SecondFactors {
         self.forget(device).await
     }
 
+    /// Forgets the device of an identity that was deleted: its enrolment, its passes, and what it reported. Until this returns well, all
+    /// of it stays, and says nothing for anybody.
+    pub async fn forget_deleted(&self, identity: &IdentityId) -> Result<(), StoreError> {
+        let device = self.enforcer.device_of(identity);
+        let _in_turn = device.intake.lock().await;
+        let writes = [Table::SecondFactors, Table::Postures].map(|table| Write::delete(table, identity.as_str()));
+        self.enforcer.store.write(writes.into_iter().collect::<Result<_, _>>()?).await?;
+        self.enrolled().remove(identity);
+        self.enforcer.learn(&device, Posture::default());
+        Ok(())
+    }
+
     /// Counts a code for or against the identity. A wrong one is durable before this returns; a right one together with what it
     /// was for.
     async fn prove(

@@ -73,7 +73,7 @@ impl App {
     }
 
     /// The next password: it waits until there is one.
-    fn next(&self, world: &World) -> String {
+    pub(crate) fn next(&self, world: &World) -> String {
         world.clock.advance(Duration::from_secs(30));
         self.code(world)
     }
@@ -274,6 +274,41 @@ async fn removing_the_factor_withdraws_every_pass() {
     assert_eq!(withdraw("laptop-id", ADMIN_TOKEN).await, StatusCode::OK);
     assert!(!is_open(&laptop).await && !enabled().await);
     assert_eq!(withdraw("laptop-id", ADMIN_TOKEN).await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_identity_that_is_deleted_takes_its_enrolment_and_its_posture_along() {
+    let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
+    let world = world_over(Arc::clone(&backend));
+    let (api, admin) = (world.client().await, world.admin().await);
+    let operator = world.http(&admin, None);
+    let identities = admin.url("/edge/management/v1/identities");
+    let make = async || {
+        let body = json!({"name": "tablet", "type": "Default", "isAdmin": false, "roleAttributes": ["staff"],
+            "subjects": ["spiffe://postern.test/tablet"]});
+        let reply = operator.post(&identities).bearer_auth(ADMIN_TOKEN).json(&body).send().await.unwrap();
+        assert_eq!(reply.status(), StatusCode::CREATED);
+        reply.json::<Value>().await.unwrap()["data"]["id"].as_str().unwrap().to_owned()
+    };
+    let kept =
+        |id: &str| [Table::SecondFactors, Table::Postures].map(|table| backend.get(table, id).unwrap().is_some());
+
+    let first = make().await;
+    let tablet = Device::new(&world, &api, "tablet");
+    App::enrol(&world, &tablet).await;
+    tablet.report_domain("corp.example").await;
+    assert!(is_open(&tablet).await);
+    assert_eq!(kept(&first), [true, true]);
+    let deleted = operator.delete(format!("{identities}/{first}")).bearer_auth(ADMIN_TOKEN).send().await.unwrap();
+    assert_eq!(deleted.status(), StatusCode::OK);
+    assert_eq!(kept(&first), [false, false]);
+    assert_eq!(tablet.get(MFA).await.0, StatusCode::UNAUTHORIZED);
+
+    // The device of another identity, though it is the same one: it begins with nothing.
+    assert_ne!(make().await, first);
+    assert!(!is_open(&tablet).await);
+    App::enrol(&world, &tablet).await;
+    assert!(is_open(&tablet).await);
 }
 
 #[tokio::test]

@@ -54,6 +54,13 @@ impl Kind for Identities {
     }
 }
 
+/// What is kept of the device of an identity that is no more goes with it. What cannot be removed now stays, and opens nothing.
+pub(super) async fn forget_device(admin: &Admin, id: &IdentityId) {
+    if let Err(error) = admin.factors.forget_deleted(id).await {
+        tracing::error!(%error, identity = %id, "the posture and the second factor of a deleted identity stay in the store");
+    }
+}
+
 /// Shuts an identity out at once, whatever it has open.
 pub(super) async fn disable(
     admin: State<Admin>,

@@ -173,7 +173,10 @@ async fn delete<K: Kind>(
             let scene = Scene::new(&admin, &published);
             K::deletable(&id, forced, &scene)?
         };
-        change(&admin.enforcer, &turn, &operator, "object deleted", Change::Delete(id)).await?;
+        change(&admin.enforcer, &turn, &operator, "object deleted", Change::Delete(id.clone())).await?;
+        if let ObjectId::Identity(id) = &id {
+            identities::forget_device(&admin, id).await;
+        }
         Ok(Json(openziti::empty()).into_response())
     };
     to_its_end(work).await

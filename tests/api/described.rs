@@ -61,17 +61,7 @@ impl Reader {
     }
 
     fn holds(&self, method: &str, described: &str, status: u16, kind: &str, reply: &Value) {
-        let place = format!("{method} {described} {status}");
-        let operation = &self.document["paths"][described][method.to_lowercase()];
-        let answer = &operation["responses"][status.to_string()]["content"][kind];
-        assert!(answer.is_object(), "{place} with {kind} is not described: {reply}");
-        let problems = problems(&self.validator(&answer["schema"]), reply);
-        assert!(problems.is_empty(), "{place}: {problems:#?}\n{reply:#}");
-    }
-
-    fn validator(&self, schema: &Value) -> Validator {
-        let root = json!({"components": self.document["components"], "allOf": [schema]});
-        jsonschema::options().should_validate_formats(true).build(&root).unwrap()
+        hold(&self.document, method, described, status, kind, reply);
     }
 
     async fn manage(&mut self, method: &str, path: &str, parts: &[&str], body: Value) -> (u16, Value) {
@@ -100,6 +90,22 @@ impl Reader {
         });
         all.filter(|operation| !self.done.contains(operation)).collect()
     }
+}
+
+/// Holds a reply against what a document says of an operation.
+#[track_caller]
+pub(crate) fn hold(document: &Value, method: &str, described: &str, status: u16, kind: &str, reply: &Value) {
+    let place = format!("{method} {described} {status}");
+    let operation = &document["paths"][described][method.to_lowercase()];
+    let answer = &operation["responses"][status.to_string()]["content"][kind];
+    assert!(answer.is_object(), "{place} with {kind} is not described: {reply}");
+    let problems = problems(&validator(document, &answer["schema"]), reply);
+    assert!(problems.is_empty(), "{place}: {problems:#?}\n{reply:#}");
+}
+
+fn validator(document: &Value, schema: &Value) -> Validator {
+    let root = json!({"components": document["components"], "allOf": [schema]});
+    jsonschema::options().should_validate_formats(true).build(&root).unwrap()
 }
 
 fn problems(validator: &Validator, reply: &Value) -> Vec<String> {
@@ -439,7 +445,7 @@ async fn every_refusal_is_as_the_document_says() {
         reader.holds(method, &checks, status, "application/json", &reply.json().await.unwrap());
     }
     // These are no operations, but refused in the same envelope.
-    let refusal = reader.validator(&json!({"$ref": "#/components/schemas/ApiErrorEnvelope"}));
+    let refusal = validator(&reader.document, &json!({"$ref": "#/components/schemas/ApiErrorEnvelope"}));
     for (method, path, status) in [("GET", "/nowhere", 404), ("DELETE", "/identities", 405), ("POST", "/version", 405)]
     {
         let request = reader.http.request(method.parse().unwrap(), reader.api.url(&format!("{MANAGEMENT}{path}")));

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::json_schema::validate;
 use crate::objects;
+use crate::operations;
 use crate::world::{Served, World, policy};
 
 const BASE: &str = "/edge/client/v1";
@@ -37,7 +38,7 @@ impl<'a> Device<'a> {
     }
 
     pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let mut request = self.http.request(method, self.api.url(&format!("{BASE}{path}")));
+        let mut request = self.http.request(method.clone(), self.api.url(&format!("{BASE}{path}")));
         if let Some(token) = &self.token {
             request = request.header("zt-session", token);
         }
@@ -45,7 +46,9 @@ impl<'a> Device<'a> {
             request = request.json(&body);
         }
         let reply = request.send().await.unwrap();
-        (reply.status(), reply.json().await.unwrap_or_default())
+        let (status, reply) = (reply.status(), reply.json().await.unwrap_or_default());
+        operations::hold(&method, path, status, &reply);
+        (status, reply)
     }
 
     pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {

@@ -12,6 +12,7 @@ use postern::id::IdentityId;
 use postern::limits;
 use postern::posture::Posture;
 use postern::posture::facts::Source;
+use postern::store::MemoryBackend;
 use postern::tls::DeviceSigner;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
@@ -164,6 +165,35 @@ async fn a_report_cannot_be_replayed_even_if_the_first_one_was_refused() {
     let attempt = laptop.attempt().await;
     refused(laptop.send_with(&attempt, &signer(&world.ca.client("phone"))).await, "evidence-signature").await;
     laptop.refused(&attempt, "evidence-nonce").await;
+}
+
+/// Numbers bind a report to the gateway that gave them out, so the gateway need not be named in what is signed.
+#[tokio::test]
+async fn a_report_that_was_signed_for_one_gateway_is_refused_by_another() {
+    let world = World::in_force();
+    let api = world.client().await;
+    let certificate = world.ca.client("laptop");
+    let (attempt, spent) = {
+        let laptop = Signer::new(&world, &api, &certificate);
+        let spent = laptop.attempt().await;
+        assert_eq!(laptop.send(&spent).await.status(), StatusCode::OK);
+        (laptop.attempt().await, spent)
+    };
+    // Another gateway, which believes the same CAs and knows the same identities.
+    let other = world.restarted(Arc::new(MemoryBackend::new()));
+    other.enforcer.publish_files(policy()).unwrap();
+    let other_api = other.client().await;
+    let laptop = Signer::new(&other, &other_api, &certificate);
+    laptop.refused(&attempt, "evidence-nonce").await;
+    laptop.refused(&spent, "evidence-nonce").await;
+    // Nor does the signature fit a number of its own.
+    let time = attempt.time.to_string();
+    let signature = laptop.key.sign(&statement(&attempt.nonce, &time, REPORT.as_bytes())).unwrap();
+    let request = laptop.http.put(other_api.url("/api/v1/posture")).header("content-type", "application/json");
+    let request = request.header(NONCE_FIELD, laptop.nonce().await).header(TIME_FIELD, time);
+    let request = request.header(SIGNATURE_FIELD, STANDARD.encode(signature));
+    refused(request.body(REPORT).send().await.unwrap(), "evidence-signature").await;
+    assert_eq!(laptop.posture(), Posture::default());
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ fn any_json() -> impl Strategy<Value = Value> {
     let name = prop_oneof![
         select(vec!["id", "typeId", "type", "version", "domain", "macAddresses", "isRunning", "path", "hash"]),
         select(vec!["os", "name", "files", "exists", "volumes", "certificates", "woken", "signerFingerprints", "x"]),
+        select(vec!["product", "screenLocked", "unknown", "fact", "reason", "firewall", "packetFilter", "sentAt"]),
+        select(vec!["code", "serviceId", "sdkInfo", "envInfo", "configTypes"]),
     ];
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -56,15 +58,22 @@ fn good(path: &str) -> Value {
         "/api/v1/posture" => json!({
             "os": {"name": "Linux", "version": "6.1.0"}, "domain": "x", "files": [{"path": "/a", "exists": true}],
             "processes": [{"path": "/p", "running": true, "sha256": "ab"}], "volumes": [{"name": "/", "encrypted": null}],
+            "product": "x", "screenLocked": true, "firewall": {"packetFilter": true},
+            "unknown": [{"fact": "processes", "path": "/q", "reason": "forbidden", "detail": "x"}],
         }),
         path if path.ends_with("-bulk") => responses,
         _ => responses[0].clone(),
     }
 }
 
+/// The same cases each time.
+fn runner() -> TestRunner {
+    let rng = proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+    TestRunner::new_with_rng(Config::default(), rng)
+}
+
 /// A good body with one of its values replaced, or with bytes that do not belong there, or something else altogether.
-fn body(path: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
-    let good = good(path);
+fn around(good: Value) -> impl Strategy<Value = Vec<u8>> + use<> {
     let places = pointers(&good);
     let replaced = (select(places), any_json(), Just(good.clone())).prop_map(|(place, value, mut good)| {
         if let Some(target) = good.pointer_mut(&place) {
@@ -97,18 +106,51 @@ fn pointers(value: &Value) -> Vec<String> {
     std::iter::once(String::new()).chain(below).collect()
 }
 
+/// What else takes a body, with something that it would take.
+fn asked() -> [(&'static str, Value); 5] {
+    let code = json!({"code": "123456"});
+    [
+        ("/edge/client/v1/authenticate?method=cert", json!({"sdkInfo": {"type": "x"}, "configTypes": []})),
+        ("/edge/client/v1/authenticate/mfa", code.clone()),
+        ("/edge/client/v1/current-identity/mfa/verify", code.clone()),
+        ("/edge/client/v1/current-identity/mfa/recovery-codes", code),
+        ("/edge/client/v1/sessions", json!({"serviceId": "wiki-id", "type": "Dial"})),
+    ]
+}
+
+#[tokio::test]
+async fn whatever_else_is_sent_is_answered_in_order_and_proves_nothing() {
+    let world = World::in_force();
+    let api = world.client().await;
+    let http = world.http(&api, Some(&world.ca.client("laptop")));
+    let device = || world.enforcer.device_of_known(&IdentityId::from("laptop-id")).unwrap();
+    let mut runner = runner();
+    for (path, good) in asked() {
+        let bodies = around(good);
+        for _ in 0..CASES / 3 {
+            let body = bodies.new_tree(&mut runner).unwrap().current();
+            let request = http.post(api.url(path)).header("content-type", "application/json");
+            let reply = request.body(body.clone()).send().await.unwrap();
+            let (status, shown) = (reply.status(), String::from_utf8_lossy(&body).into_owned());
+            assert!(status.is_success() || status.is_client_error(), "{path}: {status}: {shown}");
+            let reply: Value = reply.json().await.unwrap();
+            assert_eq!(reply.get("error").is_some(), status.is_client_error(), "{path}: {shown}: {reply}");
+        }
+    }
+    let posture = device().known().posture();
+    assert!(posture.mfa.passed_at.is_none() && posture.checked_in_at.is_none(), "{posture:?}");
+    assert!(world.factors.find(&IdentityId::from("laptop-id")).is_none());
+}
+
 #[tokio::test]
 async fn a_report_is_taken_whole_or_refused_and_nothing_stored() {
     let world = World::in_force();
     let api = world.client().await;
     let http = world.http(&api, Some(&world.ca.client("laptop")));
     let device = || world.enforcer.device_of_known(&IdentityId::from("laptop-id")).unwrap();
-    let mut runner = TestRunner::new_with_rng(
-        Config::default(),
-        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
-    );
+    let mut runner = runner();
     for (method, path) in PATHS {
-        let bodies = body(path);
+        let bodies = around(good(path));
         let (mut taken, mut refused) = (0, 0);
         for _ in 0..CASES {
             let body = bodies.new_tree(&mut runner).unwrap().current();

@@ -27,6 +27,7 @@ mod mfa;
 mod native;
 #[path = "../domain/objects.rs"]
 mod objects;
+mod operations;
 mod ops;
 mod own;
 mod prompts;

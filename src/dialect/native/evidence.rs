@@ -2,6 +2,9 @@
 //!
 //! A report is signed over its bytes, a number that the gateway gave out for one use, and the time by the device's clock. The
 //! three travel in header fields, so that the report itself reads the same with and without them.
+//!
+//! The gateway is not named in what is signed. It need not be: a number is 24 random bytes that one gateway gave to one identity, over
+//! a connection that the device's own key made, so no other gateway takes it, and nobody else can fetch one for the device to sign.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -56,12 +56,41 @@ pub fn client_room() -> Room {
         get("/v1/posture/nonce", "A number for the next signed report, until when it counts, and the gateway's time")
             .answers(200, &detail(nonce)),
         get("/v1/services", "The device's own services: which are open, which are shut, and what to do about it")
-            .answers(200, &detail(json!({})))
+            .answers(200, &detail(own_services()))
             .refuses(&[404]),
         own_document("/openapi.json"),
         own_document("/v1/openapi.json"),
     ];
     room(operations, schemas)
+}
+
+fn own_services() -> Value {
+    let (text, flag) = (json!({ "type": "string" }), json!({ "type": "boolean" }));
+    let moment = json!({ "type": "string", "format": "date-time" });
+    let maybe_moment = json!({ "type": ["string", "null"], "format": "date-time" });
+    let check = json!({
+        "type": "object",
+        "required": ["name", "type", "reason"],
+        "properties": {
+            "id": text, "name": text, "type": text, "reason": text, "remediation": text, "expected": {}, "actual": {},
+        },
+    });
+    let service = json!({
+        "type": "object",
+        "required": ["id", "name", "hosts", "pathPrefix", "open", "reason"],
+        "properties": {
+            "id": text, "name": text, "hosts": array(&text), "pathPrefix": text, "open": flag, "reason": text,
+            "detail": text, "validUntil": moment, "checks": array(&check),
+        },
+    });
+    object([
+        ("identity", object([("id", text.clone()), ("name", text)])),
+        ("time", moment),
+        ("checkedInAt", maybe_moment.clone()),
+        ("signedInAt", maybe_moment),
+        ("clockSkewMillis", json!({ "type": ["integer", "null"] })),
+        ("services", array(&service)),
+    ])
 }
 
 /// The schema of a body as its reader has it, and those it refers to.

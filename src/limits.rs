@@ -26,7 +26,7 @@ pub const EVIDENCE_FIELD_BYTES_MAX: usize = 2048;
 pub const OWN_SERVICES_MAX: usize = 1000;
 /// Most signers of one reported process.
 pub const SIGNERS_PER_PROCESS_MAX: usize = 64;
-/// Most files, volumes, antivirus products or variables of one device, each.
+/// Most files, volumes, antivirus products, variables or unknown facts of one device, each.
 pub const INVENTORY_ENTRIES_MAX: usize = 1024;
 /// Most certificates of one device.
 pub const CERTIFICATES_PER_IDENTITY_MAX: usize = 64;
@@ -485,6 +485,8 @@ pub const MFA_FREE_GUESSES: u32 = 5;
 pub const MFA_LOCK_OUT_MAX: Duration = Duration::from_secs(15 * 60);
 /// Most services on the page where people see how they stand.
 pub const ME_SERVICES_MAX: usize = 100;
+/// Most facts on it that the device could not tell.
+pub const ME_UNKNOWN_MAX: usize = 100;
 /// Largest file of objects to import, in bytes.
 pub const IMPORT_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Pages of one list that an operator's command asks for.

@@ -34,10 +34,8 @@ pub struct Antivirus {
 
 /// Reads the antivirus products, none where there is none. Which processes run is taken from `survey`.
 pub(super) fn collect(machine: &Machine, survey: &Collected<Survey<'_>>, now: Timestamp) -> Collected<Vec<Antivirus>> {
-    if !machine.has_linux_kernel() {
-        return Collected::Unknown { reason: Obstacle::Unsupported { what: "antivirus products" } };
-    }
-    clam(machine, survey, now).map(|product| product.into_iter().collect()).into()
+    let products = |machine| Ok(clam(machine, survey, now)?.into_iter().collect());
+    machine.on_linux("antivirus products", products)
 }
 
 fn clam(machine: &Machine, survey: &Collected<Survey<'_>>, now: Timestamp) -> Result<Option<Antivirus>, Obstacle> {
@@ -50,25 +48,41 @@ fn clam(machine: &Machine, survey: &Collected<Survey<'_>>, now: Timestamp) -> Re
     for daemon in DAEMONS {
         on |= survey.is_running(daemon)?;
     }
-    let signatures_at = SIGNATURES.iter().filter_map(|path| made_at(machine, path)).max();
+    let signatures_at = signatures_at(machine)?;
     let up_to_date = signatures_at.is_some_and(|at| now.since(at) <= CURRENT);
     Ok(Some(Antivirus { name: "ClamAV", on, up_to_date, signatures_at }))
 }
 
+/// When the newest signatures were made; `None` when there are none. One file that cannot be read could be the newest.
+fn signatures_at(machine: &Machine) -> Result<Option<Timestamp>, Obstacle> {
+    let mut newest = None;
+    for path in SIGNATURES {
+        match made_at(machine, path) {
+            Ok(at) => newest = newest.max(Some(at)),
+            Err(reason) if reason.is_absence() => {}
+            Err(reason) => return Err(reason),
+        }
+    }
+    Ok(newest)
+}
+
 /// When a file of signatures was made, by its own header: `ClamAV-VDB:07 Nov 2025 04-36 -0500:27451:…`.
-fn made_at(machine: &Machine, path: &str) -> Option<Timestamp> {
-    let header = read_at_most(&machine.locate(path), HEADER_BYTES).ok()?;
+fn made_at(machine: &Machine, path: &str) -> Result<Timestamp, Obstacle> {
+    let path = machine.locate(path);
+    let header = read_at_most(&path, HEADER_BYTES).map_err(|error| Obstacle::from_io(&path, &error))?;
     let header = String::from_utf8_lossy(&header);
-    let time = header.strip_prefix("ClamAV-VDB:")?.split(':').next()?;
-    let time = jiff::Zoned::strptime("%d %b %Y %H-%M %z", time).ok()?;
-    Some(Timestamp::from_millis(time.timestamp().as_millisecond()))
+    let time = header.strip_prefix("ClamAV-VDB:").and_then(|rest| rest.split(':').next());
+    let time = time.and_then(|time| jiff::Zoned::strptime("%d %b %Y %H-%M %z", time).ok());
+    let time = time.ok_or_else(|| Obstacle::Malformed {
+        path: path.display().to_string(),
+        expected: "signatures with the time they were made at",
+    })?;
+    Ok(Timestamp::from_millis(time.timestamp().as_millisecond()))
 }
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use std::fs;
-
     use super::super::Processes;
     use super::*;
     use crate::posture::Platform;
@@ -76,14 +90,9 @@ mod tests {
     const NOW: &str = "2025-11-08T12:00:00Z";
 
     fn collected(files: &[(&str, &str)]) -> Collected<Vec<Antivirus>> {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, content) in [("proc/1/comm", "init"), ("proc/1/cmdline", "init")].iter().chain(files) {
-            let path = folder.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
+        let files = [&[("proc/1/comm", "init"), ("proc/1/cmdline", "init")], files].concat();
+        let (folder, machine) = Machine::with_files(Platform::Linux, &files);
         std::os::unix::fs::symlink("/sbin/init", folder.path().join("proc/1/exe")).unwrap();
-        let machine = Machine::at(folder.path(), Platform::Linux);
         let processes = Processes::default();
         collect(&machine, &processes.survey(&machine), NOW.parse().unwrap())
     }
@@ -99,7 +108,17 @@ mod tests {
         assert_eq!(found.signatures_at, Some("2025-11-07T09:36:00Z".parse().unwrap()));
         assert!(found.up_to_date && !found.on);
         assert!(!product(&[clam, old]).up_to_date);
-        let unreadable = product(&[clam, ("var/lib/clamav/daily.cvd", "ClamAV-VDB:tomorrow:")]);
-        assert_eq!((unreadable.signatures_at, unreadable.up_to_date), (None, false));
+        let without = product(&[clam]);
+        assert_eq!((without.signatures_at, without.up_to_date), (None, false));
+    }
+
+    /// Signatures that could not be read used to count as old ones.
+    #[test]
+    fn signatures_that_cannot_be_read_leave_their_age_unknown() {
+        let clam = ("usr/bin/clamscan", "");
+        for unreadable in ["ClamAV-VDB:tomorrow:", "", "something else"] {
+            let found = collected(&[clam, ("var/lib/clamav/daily.cvd", unreadable)]);
+            assert_eq!(found.obstacle().unwrap().code(), "malformed", "{unreadable}");
+        }
     }
 }

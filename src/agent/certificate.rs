@@ -41,7 +41,7 @@ pub fn held_certificates(
     stores: &[TrustStore],
 ) -> Collected<Vec<HeldCertificate>> {
     if !machine.has_linux_kernel() && !stores.is_empty() {
-        return Collected::Unknown { reason: Obstacle::Unsupported { what: "trust stores" } };
+        return Collected::unsupported("trust stores");
     }
     held(machine, paths, stores).into()
 }

@@ -23,26 +23,6 @@ pub struct Digests {
     pub sha512: String,
 }
 
-impl Digests {
-    /// The digest by `algorithm`.
-    pub fn by(&self, algorithm: HashAlgorithm) -> &str {
-        match algorithm {
-            HashAlgorithm::Sha256 => &self.sha256,
-            HashAlgorithm::Sha512 => &self.sha512,
-        }
-    }
-}
-
-/// Which digest of an executable is reported; a report carries one, without saying which.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HashAlgorithm {
-    /// SHA-256.
-    Sha256,
-    /// SHA-512, as OpenZiti's clients do.
-    #[default]
-    Sha512,
-}
-
 /// Remembers digests by what tells one version of a file from another.
 #[derive(Debug, Default)]
 pub(super) struct DigestCache(Mutex<HashMap<FileVersion, Digests>>);
@@ -180,7 +160,6 @@ mod tests {
             "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
              2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
         );
-        assert_eq!(digests.by(HashAlgorithm::default()).len(), 128);
         assert_eq!(digest(&mut b"abcd".as_slice(), 3).unwrap(), None);
     }
 

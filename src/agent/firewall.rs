@@ -18,10 +18,7 @@ impl Collector for FirewallCollector {
     type Fact = bool;
 
     fn collect(&self, machine: &Machine) -> Collected<bool> {
-        if !machine.has_linux_kernel() {
-            return Collected::Unknown { reason: Obstacle::Unsupported { what: "the firewall" } };
-        }
-        is_on(machine).into()
+        machine.on_linux("the firewall", is_on)
     }
 }
 
@@ -82,13 +79,8 @@ mod tests {
     use crate::posture::Platform;
 
     fn collect(files: &[(&str, &str)]) -> Collected<bool> {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, content) in files {
-            let path = folder.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, content).unwrap();
-        }
-        FirewallCollector.collect(&Machine::at(folder.path(), Platform::Linux))
+        let (_folder, machine) = Machine::with_files(Platform::Linux, files);
+        FirewallCollector.collect(&machine)
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One collection for a gateway: what it wants to know, and a little more for people, as a native posture report.
 //!
-//! What cannot be read is left out and told apart, with the reason: the gateway then knows nothing of it, which opens nothing, and the
-//! machine's owner can see why.
+//! What cannot be read is told as unknown, with the reason: the gateway then knows nothing of it, which opens nothing, and operators
+//! and the machine's owner can see why.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,13 @@ use super::process::{Process, Processes, Survey};
 use super::watch::Changes;
 use super::{
     Collected, Collector, DomainCollector, FirewallCollector, HostnameCollector, MacCollector, Machine, Obstacle,
-    OsCollector, ScreenCollector, SerialNumberCollector, VolumeCollector, antivirus, certificate,
+    OsCollector, ProductCollector, ScreenCollector, SerialNumberCollector, VolumeCollector, antivirus, certificate,
 };
 use crate::clock::SharedClock;
 use crate::dialect::native::{Wanted, WantedFact};
+use crate::limits;
 use crate::posture::check::file::expand;
+use crate::posture::inventory::UnknownFact;
 use crate::posture::platform::{Family, Platform};
 
 /// Collects for reports. Keep it: it remembers digests from one collection to the next.
@@ -36,19 +38,8 @@ pub struct Gatherer {
 pub struct Gathered {
     /// The native posture report.
     pub report: Map<String, Value>,
-    /// What was wanted and cannot be told.
+    /// What cannot be told, as the report has it.
     pub unknown: Vec<UnknownFact>,
-}
-
-/// Something that was wanted and cannot be told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct UnknownFact {
-    /// The member of the report, with the path it is about where there is one.
-    pub fact: String,
-    /// The stable name of what stood in the way.
-    pub reason: &'static str,
-    /// The same in words.
-    pub detail: String,
 }
 
 impl Gatherer {
@@ -68,12 +59,19 @@ impl Gatherer {
         &self.machine
     }
 
-    /// Collects what is wanted, the system and the host name, and tells of what just happened. Reads files and digests executables:
-    /// call it where blocking is allowed.
+    /// The processes, for who looks at more of them than a gateway asks for.
+    pub const fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
+    /// Collects what is wanted, and by what people recognise a device: its system, host name and product, and whether its screen is
+    /// locked. Tells of what just happened. Reads files and digests executables: call it where blocking is allowed.
     pub fn gather(&self, wanted: &Wanted, happened: Changes) -> Gathered {
         let mut found = Gathered::default();
         found.add("os", OsCollector.collect(&self.machine).map(|os| os.to_report()));
         found.add("hostname", HostnameCollector.collect(&self.machine));
+        found.add("product", ProductCollector.collect(&self.machine));
+        found.add("screenLocked", ScreenCollector.collect(&self.machine));
         let environment = self.environment(wanted);
         self.add_simple(wanted, &mut found);
         if wanted.wants(WantedFact::Processes) || wanted.wants(WantedFact::Antivirus) {
@@ -95,7 +93,21 @@ impl Gatherer {
             let endpoint = json!({ "woken": happened.woken, "unlocked": happened.unlocked });
             found.add("endpoint", Collected::Known(endpoint));
         }
+        found.unknown.truncate(limits::INVENTORY_ENTRIES_MAX);
+        // Also when there is nothing: what was unknown before is not any more.
+        found.report.insert("unknown".to_owned(), json!(found.unknown));
         found
+    }
+
+    /// Whether somebody asked for what cannot be told. Much of what only helps to recognise a device is not there on every machine.
+    pub fn is_missed(wanted: &Wanted, unknown: &UnknownFact) -> bool {
+        match unknown.fact.as_str() {
+            "os" => wanted.wants(WantedFact::Os),
+            "hostname" => wanted.wants(WantedFact::Hostname),
+            "product" => false,
+            "screenLocked" => wanted.wants(WantedFact::Endpoint),
+            _ => true,
+        }
     }
 
     fn add_simple(&self, wanted: &Wanted, found: &mut Gathered) {
@@ -114,12 +126,6 @@ impl Gatherer {
                     let (paths, stores) = (&wanted.certificate_paths, &wanted.certificate_stores);
                     found.add("certificates", certificate::held_certificates(machine, paths, stores));
                 }
-                // Told when it happens; what keeps it from being noticed is told always.
-                WantedFact::Endpoint => {
-                    if let Collected::Unknown { reason } = ScreenCollector.collect(machine) {
-                        found.miss("endpoint.unlocked".to_owned(), &reason);
-                    }
-                }
                 WantedFact::UniqueClientId => found.unsupported("uniqueClientId", "an id from device management"),
                 WantedFact::Tunnel => found.unsupported("tunnel", "a tunnel client"),
                 WantedFact::Other => found.unsupported("other", "something this program does not know"),
@@ -128,7 +134,9 @@ impl Gatherer {
                 | WantedFact::Processes
                 | WantedFact::Files
                 | WantedFact::Antivirus
-                | WantedFact::Environment => {}
+                | WantedFact::Environment
+                // Told when it happens.
+                | WantedFact::Endpoint => {}
             }
         }
     }
@@ -174,16 +182,19 @@ impl Gathered {
         match collected {
             // Texts, numbers and lists of them can always be written.
             Collected::Known(fact) => drop(self.report.insert(name.to_owned(), json!(fact))),
-            Collected::Unknown { reason } => self.miss(name.to_owned(), &reason),
+            Collected::Unknown { reason } => self.miss(name, None, &reason),
         }
     }
 
-    fn miss(&mut self, fact: String, reason: &Obstacle) {
-        self.unknown.push(UnknownFact { fact, reason: reason.code(), detail: reason.to_string() });
+    fn miss(&mut self, fact: &str, path: Option<&str>, reason: &Obstacle) {
+        // It names a path, which may be as long as anything in a report by itself.
+        let detail = reason.to_string().chars().take(limits::FACT_TEXT_BYTES_MAX / 4).collect();
+        let (fact, path) = (fact.to_owned(), path.map(str::to_owned));
+        self.unknown.push(UnknownFact { fact, path, reason: reason.code().to_owned(), detail });
     }
 
     fn unsupported(&mut self, fact: &str, what: &'static str) {
-        self.miss(fact.to_owned(), &Obstacle::Unsupported { what });
+        self.miss(fact, None, &Obstacle::Unsupported { what });
     }
 
     fn add_processes(
@@ -194,11 +205,11 @@ impl Gathered {
     ) {
         let survey = match survey {
             Collected::Known(survey) => survey,
-            Collected::Unknown { reason } => return self.miss("processes".to_owned(), reason),
+            Collected::Unknown { reason } => return self.miss("processes", None, reason),
         };
         let mut told = Vec::new();
         let mut known: BTreeMap<&str, Collected<Process>> = BTreeMap::new();
-        for process in &wanted.processes {
+        for process in wanted.processes.iter().take(limits::PROCESSES_PER_IDENTITY_MAX) {
             // A path with a variable that is not set leads nowhere, which the environment says.
             let Some(path) = expand(Family::Linux, &process.path, environment) else { continue };
             match known.entry(&process.path).or_insert_with(|| survey.find(&path)) {
@@ -207,7 +218,7 @@ impl Gathered {
                 }
                 Collected::Unknown { reason } => {
                     let reason = reason.clone();
-                    self.miss(format!("processes {}", process.path), &reason);
+                    self.miss("processes", Some(&process.path), &reason);
                 }
             }
         }
@@ -225,7 +236,7 @@ impl Gathered {
                 members.insert("sha256".to_owned(), digests.sha256.as_str().into());
                 members.insert("sha512".to_owned(), digests.sha512.as_str().into());
             }
-            Collected::Unknown { reason } if found.running => self.miss(format!("processes {path} digest"), reason),
+            Collected::Unknown { reason } if found.running => self.miss("digest", Some(path), reason),
             Collected::Unknown { .. } => {}
         }
         told
@@ -236,7 +247,7 @@ impl Gathered {
         for written in &wanted.files {
             let Some(path) = expand(family_of(machine), written, environment) else { continue };
             match files.find(path.as_ref()) {
-                Collected::Unknown { reason } => self.miss(format!("files {written}"), &reason),
+                Collected::Unknown { reason } => self.miss("files", Some(written), &reason),
                 Collected::Known(found) => {
                     let mut file = json!({ "path": written, "exists": found.exists });
                     match (found.digests, file.as_object_mut()) {
@@ -244,7 +255,7 @@ impl Gathered {
                             members.insert("sha256".to_owned(), digests.sha256.into());
                         }
                         (Some(Collected::Unknown { reason }), _) => {
-                            self.miss(format!("files {written} digest"), &reason);
+                            self.miss("digest", Some(written), &reason);
                         }
                         _ => {}
                     }
@@ -268,22 +279,18 @@ mod tests {
     use crate::posture::facts::Source;
 
     fn fixture() -> (tempfile::TempDir, Gatherer, String) {
-        let root = tempfile::tempdir().unwrap();
-        let agent = root.path().join("opt/agent").display().to_string();
-        for (path, content) in [
+        let files = [
             ("proc/sys/kernel/osrelease", "6.1.0-18-amd64\n"),
             ("proc/sys/kernel/hostname", "laptop-7\n"),
             ("proc/self/mountinfo", "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"),
+            ("sys/class/dmi/id/product_name", "ThinkPad X1\n"),
             ("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n"),
             ("proc/1/comm", "agent\n"),
             ("opt/agent", "abc"),
-        ] {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
+        ];
+        let (root, machine) = Machine::with_files(Platform::Linux, &files);
+        let agent = root.path().join("opt/agent").display().to_string();
         symlink(&agent, root.path().join("proc/1/exe")).unwrap();
-        let machine = Machine::at(root.path(), Platform::Linux);
         let mut gatherer = Gatherer::of(machine, ManualClock::at(Timestamp::from_millis(1)));
         gatherer.variable = |name| (name == "HOME").then(|| "/root".to_owned());
         (root, gatherer, agent)
@@ -293,14 +300,24 @@ mod tests {
         WantedProcess { path: path.to_owned(), check_id: check.map(str::to_owned) }
     }
 
+    fn missed(found: &Gathered) -> Vec<(&str, Option<&str>, &str)> {
+        let unknown = found.unknown.iter();
+        unknown.map(|unknown| (unknown.fact.as_str(), unknown.path.as_deref(), unknown.reason.as_str())).collect()
+    }
+
     #[test]
-    fn nothing_is_told_that_nobody_asks_for_but_the_system_and_the_name() {
+    fn nothing_is_told_that_nobody_asks_for_but_what_a_device_is_recognised_by() {
         let (_root, gatherer, _) = fixture();
-        let found = gatherer.gather(&Wanted::default(), Changes::default());
+        let wanted = Wanted::default();
+        let found = gatherer.gather(&wanted, Changes::default());
         let os = json!({"name": "Linux", "version": "6.1.0", "extra": "18", "build": "debian 12, kernel 6.1.0-18-amd64",
             "distribution": {"name": "debian", "revision": "12"}});
-        assert_eq!(Value::from(found.report), json!({"os": os, "hostname": "laptop-7"}));
-        assert!(found.unknown.is_empty());
+        assert_eq!(missed(&found), [("screenLocked", None, "absent")]);
+        assert!(!Gatherer::is_missed(&wanted, &found.unknown[0]));
+        let asked = Wanted { facts: vec![WantedFact::Endpoint], ..wanted };
+        assert!(Gatherer::is_missed(&asked, &found.unknown[0]));
+        let report = json!({"os": os, "hostname": "laptop-7", "product": "ThinkPad X1", "unknown": found.unknown});
+        assert_eq!(Value::from(found.report), report);
     }
 
     #[test]
@@ -343,19 +360,20 @@ mod tests {
         assert_eq!(report["environment"], json!({"HOME": "/root"}));
         assert_eq!((&report["antivirus"], &report["certificates"]), (&json!([]), &json!([])));
         assert_eq!(report["endpoint"], json!({"woken": true, "unlocked": false}));
-        let missed: Vec<_> = found.unknown.iter().map(|unknown| (unknown.fact.as_str(), unknown.reason)).collect();
         let expected = [
-            ("macAddresses", "absent"),
-            ("serialNumber", "absent"),
-            ("tunnel", "unsupported"),
-            ("other", "unsupported"),
+            ("screenLocked", None, "absent"),
+            ("macAddresses", None, "absent"),
+            ("serialNumber", None, "absent"),
+            ("tunnel", None, "unsupported"),
+            ("other", None, "unsupported"),
         ];
-        assert_eq!(missed, expected);
+        assert_eq!(missed(&found), expected);
 
         let body = serde_json::to_vec(report).unwrap();
-        assert!(
-            !read_posture_report(&body, Timestamp::from_millis(2), Source::Device).unwrap().observations.is_empty()
-        );
+        let read = read_posture_report(&body, Timestamp::from_millis(2), Source::Device).unwrap();
+        let posture = crate::posture::Posture::default().apply(&read).unwrap();
+        assert_eq!(posture.inventory().product.as_ref().unwrap().value, "ThinkPad X1");
+        assert_eq!(posture.inventory().unknown.as_ref().unwrap().value, found.unknown);
     }
 
     #[test]
@@ -372,10 +390,30 @@ mod tests {
         };
         let found = gatherer.gather(&wanted, Changes::default());
         assert_eq!(found.report["processes"], json!([]));
-        assert_eq!(
-            (found.unknown[0].fact.as_str(), found.unknown[0].reason),
-            ("processes /opt/guard", "hidden-process")
-        );
+        assert_eq!(missed(&found)[1], ("processes", Some("/opt/guard"), "hidden-process"));
+    }
+
+    #[test]
+    fn no_more_processes_are_looked_for_than_a_gateway_keeps() {
+        let (_root, gatherer, _) = fixture();
+        let paths = (0..=limits::PROCESSES_PER_IDENTITY_MAX).map(|number| process(&format!("/opt/{number}"), None));
+        let wanted = Wanted { facts: vec![WantedFact::Processes], processes: paths.collect(), ..Wanted::default() };
+        let found = gatherer.gather(&wanted, Changes::default());
+        assert_eq!(found.report["processes"].as_array().unwrap().len(), limits::PROCESSES_PER_IDENTITY_MAX);
+    }
+
+    #[test]
+    fn this_machine_knows_its_system_and_its_own_process() {
+        let myself = fs::canonicalize(std::env::current_exe().unwrap()).unwrap().display().to_string();
+        let gatherer = Gatherer::new(std::sync::Arc::new(crate::clock::SystemClock));
+        let wanted =
+            Wanted { facts: vec![WantedFact::Processes], processes: vec![process(&myself, None)], ..Wanted::default() };
+        let report = gatherer.gather(&wanted, Changes::default()).report;
+        assert_eq!(report["os"]["name"], "Linux");
+        assert_eq!(report["os"]["version"].as_str().unwrap().split('.').count(), 3);
+        let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        assert_eq!(report["hostname"], hostname.trim());
+        assert_eq!(report["processes"][0]["running"], true);
     }
 
     #[test]

@@ -11,6 +11,7 @@ const SERIAL_NUMBERS: [&str; 3] =
 const PRODUCT: &str = "sys/class/dmi/id/product_name";
 /// Boards without SMBIOS (ARM) have a device tree.
 const DEVICE_TREE_SERIAL: &str = "sys/firmware/devicetree/base/serial-number";
+const DEVICE_TREE_MODEL: &str = "sys/firmware/devicetree/base/model";
 
 /// Reads the serial number.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,10 +21,7 @@ impl Collector for SerialNumberCollector {
     type Fact = String;
 
     fn collect(&self, machine: &Machine) -> Collected<String> {
-        if !machine.has_linux_kernel() {
-            return Collected::Unknown { reason: Obstacle::Unsupported { what: "the serial number" } };
-        }
-        serial_number(machine).into()
+        machine.on_linux("the serial number", serial_number)
     }
 }
 
@@ -35,16 +33,27 @@ impl Collector for ProductCollector {
     type Fact = String;
 
     fn collect(&self, machine: &Machine) -> Collected<String> {
-        if !machine.has_linux_kernel() {
-            return Collected::Unknown { reason: Obstacle::Unsupported { what: "the product's name" } };
-        }
-        machine.read_text(PRODUCT).map(|text| text.trim().to_owned()).into()
+        machine.on_linux("the product's name", product)
     }
 }
 
 fn serial_number(machine: &Machine) -> Result<String, Obstacle> {
+    let files = SERIAL_NUMBERS.into_iter().chain([DEVICE_TREE_SERIAL]);
+    first_of_its_own(machine, files, "a serial number of its own")
+}
+
+fn product(machine: &Machine) -> Result<String, Obstacle> {
+    first_of_its_own(machine, [PRODUCT, DEVICE_TREE_MODEL], "the name of a product")
+}
+
+/// The first text among `files` that somebody filled in.
+fn first_of_its_own(
+    machine: &Machine,
+    files: impl IntoIterator<Item = &'static str>,
+    expected: &'static str,
+) -> Result<String, Obstacle> {
     let mut obstacle = None;
-    for path in SERIAL_NUMBERS.into_iter().chain([DEVICE_TREE_SERIAL]) {
+    for path in files {
         match machine.read_text(path) {
             Ok(text) => {
                 let text = text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0');
@@ -52,24 +61,24 @@ fn serial_number(machine: &Machine) -> Result<String, Obstacle> {
                     return Ok(text.to_owned());
                 }
                 let path = machine.locate(path).display().to_string();
-                obstacle.get_or_insert(Obstacle::Malformed { path, expected: "a serial number of its own" });
+                obstacle.get_or_insert(Obstacle::Malformed { path, expected });
             }
             Err(reason) if reason.is_absence() => {
                 obstacle.get_or_insert(reason);
             }
-            // A number that may not be read is not replaced by the next best one.
+            // A text that may not be read is not replaced by the next best one.
             Err(reason) => return Err(reason),
         }
     }
-    Err(obstacle.unwrap_or(Obstacle::Unsupported { what: "the serial number" }))
+    Err(obstacle.unwrap_or(Obstacle::Unsupported { what: expected }))
 }
 
-/// `0000000000`, `XXXXXXXX`, `.`, `123456789`: nobody's number.
+/// `0000000000`, `XXXXXXXX`, `.`, `123456789`: nobody's number. `System Product Name`: nobody's product.
 fn is_filler(text: &str) -> bool {
     let mut letters = text.chars();
     let first = letters.next();
     let alike = letters.all(|letter| Some(letter) == first);
-    alike || ["123456789", "1234567890", "0123456789"].contains(&text)
+    alike || ["123456789", "1234567890", "0123456789", "System Product Name"].contains(&text)
 }
 
 #[cfg(test)]
@@ -77,14 +86,13 @@ mod tests {
     use super::*;
     use crate::posture::Platform;
 
+    fn read(collector: &impl Collector<Fact = String>, files: &[(&str, &str)]) -> Collected<String> {
+        let (_folder, machine) = Machine::with_files(Platform::Linux, files);
+        collector.collect(&machine)
+    }
+
     fn collect(files: &[(&str, &str)]) -> Collected<String> {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, content) in files {
-            let path = folder.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, content).unwrap();
-        }
-        SerialNumberCollector.collect(&Machine::at(folder.path(), Platform::Linux))
+        read(&SerialNumberCollector, files)
     }
 
     #[test]
@@ -99,6 +107,17 @@ mod tests {
             assert_eq!(found, Collected::Known("L1HF12300".to_owned()), "{placeholder}");
         }
         assert_eq!(collect(&[(DEVICE_TREE_SERIAL, "10000000abcdef\0")]).known().unwrap(), "10000000abcdef");
+        assert_eq!(collect(&[]).obstacle().unwrap().code(), "absent");
+    }
+
+    #[test]
+    fn a_product_is_called_what_somebody_called_it() {
+        let collect = |files: &[(&str, &str)]| read(&ProductCollector, files);
+        assert_eq!(collect(&[(PRODUCT, "ThinkPad X1 Carbon\n")]).known().unwrap(), "ThinkPad X1 Carbon");
+        assert_eq!(collect(&[(DEVICE_TREE_MODEL, "Raspberry Pi 5\0")]).known().unwrap(), "Raspberry Pi 5");
+        for placeholder in ["System Product Name\n", "To be filled by O.E.M.", "Default string", ""] {
+            assert_eq!(collect(&[(PRODUCT, placeholder)]).obstacle().unwrap().code(), "malformed", "{placeholder}");
+        }
         assert_eq!(collect(&[]).obstacle().unwrap().code(), "absent");
     }
 }

@@ -1,6 +1,6 @@
 //! The machine's own name, for people to recognise it by; no check looks at it.
 
-use super::{Collected, Collector, Machine, Obstacle};
+use super::{Collected, Collector, Machine};
 
 const KERNEL_HOSTNAME: &str = "proc/sys/kernel/hostname";
 
@@ -12,10 +12,7 @@ impl Collector for HostnameCollector {
     type Fact = String;
 
     fn collect(&self, machine: &Machine) -> Collected<String> {
-        if !machine.has_linux_kernel() {
-            return Collected::Unknown { reason: Obstacle::Unsupported { what: "the host name" } };
-        }
-        machine.read_text(KERNEL_HOSTNAME).map(|text| text.trim().to_owned()).into()
+        machine.on_linux("the host name", |machine| Ok(machine.read_text(KERNEL_HOSTNAME)?.trim().to_owned()))
     }
 }
 
@@ -26,11 +23,7 @@ mod tests {
 
     #[test]
     fn the_name_is_read_where_there_is_a_linux_kernel() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join("proc/sys/kernel")).unwrap();
-        std::fs::write(folder.path().join(KERNEL_HOSTNAME), "laptop-7\n").unwrap();
-
-        let linux = Machine::at(folder.path(), Platform::Linux);
+        let (folder, linux) = Machine::with_files(Platform::Linux, &[(KERNEL_HOSTNAME, "laptop-7\n")]);
         assert_eq!(HostnameCollector.collect(&linux), Collected::Known("laptop-7".to_owned()));
 
         let windows = Machine::at(folder.path(), Platform::Windows);

@@ -27,10 +27,7 @@ impl Collector for MacCollector {
     type Fact = Vec<String>;
 
     fn collect(&self, machine: &Machine) -> Collected<Vec<String>> {
-        if !machine.has_linux_kernel() {
-            return Collected::Unknown { reason: Obstacle::Unsupported { what: "hardware addresses" } };
-        }
-        addresses(machine).into()
+        machine.on_linux("hardware addresses", addresses)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::obstacle::Obstacle;
+use super::obstacle::{Collected, Obstacle};
 use crate::limits;
 use crate::posture::Platform;
 
@@ -34,6 +34,15 @@ impl Machine {
     /// Whether the Linux kernel's `/proc` and `/sys` are to be expected.
     pub(super) const fn has_linux_kernel(&self) -> bool {
         matches!(self.platform, Some(Platform::Linux | Platform::Android))
+    }
+
+    /// What `read` finds where there is a Linux kernel. Elsewhere nobody here knows how to read `what`.
+    pub(super) fn on_linux<'m, T>(
+        &'m self,
+        what: &'static str,
+        read: impl FnOnce(&'m Machine) -> Result<T, Obstacle>,
+    ) -> Collected<T> {
+        if self.has_linux_kernel() { read(self).into() } else { Collected::unsupported(what) }
     }
 
     /// Where `path`, written relative to the root (`etc/os-release`), lies.
@@ -98,28 +107,40 @@ const fn platform_of_this_build() -> Option<Platform> {
 }
 
 #[cfg(test)]
+impl Machine {
+    /// A machine of a test's own with these files, for as long as the folder is kept.
+    pub(super) fn with_files(platform: Platform, files: &[(&str, &str)]) -> (tempfile::TempDir, Machine) {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        let machine = Machine::at(folder.path(), platform);
+        (folder, machine)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    fn machine_with(path: &str, content: &[u8]) -> (tempfile::TempDir, Machine) {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(path), content).unwrap();
-        let machine = Machine::at(folder.path(), Platform::Linux);
-        (folder, machine)
+    fn machine_with(path: &str, content: &str) -> (tempfile::TempDir, Machine) {
+        Machine::with_files(Platform::Linux, &[(path, content)])
     }
 
     #[test]
     fn a_file_at_the_bound_is_read_and_one_byte_more_is_refused() {
-        let (_folder, machine) = machine_with("file", &vec![b'a'; limits::AGENT_FILE_BYTES_MAX]);
+        let (_folder, machine) = machine_with("file", &"a".repeat(limits::AGENT_FILE_BYTES_MAX));
         assert_eq!(machine.read_text("file").unwrap().len(), limits::AGENT_FILE_BYTES_MAX);
 
-        let (_folder, machine) = machine_with("file", &vec![b'a'; limits::AGENT_FILE_BYTES_MAX + 1]);
+        let (_folder, machine) = machine_with("file", &"a".repeat(limits::AGENT_FILE_BYTES_MAX + 1));
         assert_eq!(machine.read_text("file").unwrap_err().code(), "too-large");
     }
 
     #[test]
     fn a_missing_file_is_absent_and_a_crowded_folder_too_many() {
-        let (_folder, machine) = machine_with("file", b"");
+        let (_folder, machine) = machine_with("file", "");
         assert_eq!(machine.read_text("other").unwrap_err().code(), "absent");
         assert_eq!(machine.names_in("", "files", 1).unwrap(), ["file"]);
         assert_eq!(machine.names_in("", "files", 0).unwrap_err().code(), "too-many");

@@ -1,10 +1,9 @@
 //! The device's side: what this machine can truthfully say about its own posture.
 //!
 //! One file for each fact, most behind the [`Collector`] trait. A [`Gatherer`] asks those that a gateway wants to hear of and makes a
-//! native report; a [`Watch`] notices changes, and a [`Schedule`] says when to report. [`Collectors`] answers OpenZiti's posture
-//! queries. What cannot be read is [`Collected::Unknown`] with
-//! the [`Obstacle`] that stood in the way, and is then left out of every report: absence is never dressed up as a value,
-//! and a process that cannot be inspected is never reported as not running.
+//! native report; a [`Watch`] notices changes, and a [`Schedule`] says when to report. What cannot be read is
+//! [`Collected::Unknown`] with the [`Obstacle`] that stood in the way, and is reported as unknown with that reason: absence is
+//! never dressed up as a value, and a process that cannot be inspected is never reported as not running.
 //!
 //! Every read is bounded. Linux is covered whole; elsewhere the facts that need a system call of their own are unknown
 //! (`unsupported`) and the rest works.
@@ -19,14 +18,12 @@ mod gather;
 mod hardware;
 mod hostname;
 mod ini;
-mod inventory;
 mod mac;
 mod machine;
 mod obstacle;
 mod os;
 mod process;
 mod program;
-mod response;
 mod schedule;
 mod screen;
 mod volume;
@@ -34,14 +31,13 @@ mod watch;
 
 pub use antivirus::Antivirus;
 pub use certificate::{HeldCertificate, held_certificates};
-pub use digest::{Digests, HashAlgorithm};
+pub use digest::Digests;
 pub use domain::DomainCollector;
 pub use file::{Files, FoundFile};
 pub use firewall::FirewallCollector;
-pub use gather::{Gathered, Gatherer, UnknownFact};
+pub use gather::{Gathered, Gatherer};
 pub use hardware::{ProductCollector, SerialNumberCollector};
 pub use hostname::HostnameCollector;
-pub use inventory::{Collectors, Inventory};
 pub use mac::MacCollector;
 pub use machine::Machine;
 pub use obstacle::{Collected, Obstacle};
@@ -51,8 +47,6 @@ pub use schedule::{Chance, Schedule};
 pub use screen::ScreenCollector;
 pub use volume::{Volume, VolumeCollector};
 pub use watch::{Changes, Watch};
-
-pub use response::{Answer, Answers, Asks, PostureResponse, Query, QueryProcess, Unanswered};
 
 /// Reads one fact from a machine.
 pub trait Collector {

@@ -18,6 +18,11 @@ pub enum Collected<T> {
 }
 
 impl<T> Collected<T> {
+    /// Nobody here knows how to read `what` on this platform.
+    pub(super) const fn unsupported(what: &'static str) -> Self {
+        Collected::Unknown { reason: Obstacle::Unsupported { what } }
+    }
+
     /// The fact, when it is known.
     pub fn known(&self) -> Option<&T> {
         match self {
@@ -151,12 +156,6 @@ pub enum Obstacle {
         /// The executable asked for.
         path: String,
     },
-    /// Nobody asked for it in this collection.
-    #[error("`{path}` was not looked for")]
-    NotCollected {
-        /// The executable.
-        path: String,
-    },
     /// A program of the system did not answer as it should, or not in time.
     #[error("`{program}` gave no usable answer; it may need more rights")]
     Unanswered {
@@ -185,7 +184,6 @@ impl Obstacle {
             Obstacle::HiddenProcess { .. } => "hidden-process",
             Obstacle::HiddenProcesses => "hidden-processes",
             Obstacle::NotRunning { .. } => "not-running",
-            Obstacle::NotCollected { .. } => "not-collected",
             Obstacle::Unanswered { .. } => "unanswered",
             Obstacle::Unsupported { .. } => "unsupported",
         }

@@ -101,7 +101,7 @@ impl Collector for OsCollector {
             Some(platform @ (Platform::Linux | Platform::Android)) => linux(machine, platform).into(),
             Some(Platform::MacOs) => macos(machine).into(),
             Some(Platform::Windows | Platform::WindowsServer | Platform::Ios) | None => {
-                Collected::Unknown { reason: Obstacle::Unsupported { what: "the version of the operating system" } }
+                Collected::unsupported("the version of the operating system")
             }
         }
     }
@@ -179,20 +179,13 @@ fn assigned(text: &str, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use proptest::prelude::*;
 
     use super::*;
 
     fn collect(platform: Platform, files: &[(&str, &str)]) -> Collected<OperatingSystem> {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, content) in files {
-            let path = folder.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
-        OsCollector.collect(&Machine::at(folder.path(), platform))
+        let (_folder, machine) = Machine::with_files(platform, files);
+        OsCollector.collect(&machine)
     }
 
     #[test]

@@ -58,10 +58,7 @@ pub struct Processes {
 impl Processes {
     /// Looks at all processes once; any number of questions can then be asked of the survey.
     pub fn survey<'a>(&'a self, machine: &'a Machine) -> Collected<Survey<'a>> {
-        if !machine.has_linux_kernel() {
-            return Collected::Unknown { reason: Obstacle::Unsupported { what: "running processes" } };
-        }
-        Survey::take(machine, &self.digests).into()
+        machine.on_linux("running processes", |machine| Survey::take(machine, &self.digests))
     }
 }
 

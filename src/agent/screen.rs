@@ -17,10 +17,7 @@ impl Collector for ScreenCollector {
     type Fact = bool;
 
     fn collect(&self, machine: &Machine) -> Collected<bool> {
-        if !machine.has_linux_kernel() {
-            return Collected::Unknown { reason: Obstacle::Unsupported { what: "the lock of the screen" } };
-        }
-        is_locked(machine).into()
+        machine.on_linux("the lock of the screen", is_locked)
     }
 }
 
@@ -57,6 +54,7 @@ fn graphical_sessions(machine: &Machine) -> Result<Vec<String>, Obstacle> {
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
     use crate::posture::Platform;
@@ -74,5 +72,10 @@ mod tests {
         assert_eq!(graphical_sessions(&machine).unwrap(), ["4"]);
         // The session is there, and who could tell of its lock is not.
         assert_eq!(ScreenCollector.collect(&machine).obstacle().unwrap().code(), "absent");
+        // Neither yes nor no is neither locked nor unlocked.
+        let programs = folder.path().join("usr/bin");
+        std::fs::create_dir_all(&programs).unwrap();
+        std::os::unix::fs::symlink("/bin/echo", programs.join("loginctl")).unwrap();
+        assert_eq!(ScreenCollector.collect(&machine).obstacle().unwrap().code(), "malformed");
     }
 }

@@ -35,10 +35,7 @@ impl Collector for VolumeCollector {
     type Fact = Vec<Volume>;
 
     fn collect(&self, machine: &Machine) -> Collected<Vec<Volume>> {
-        if !machine.has_linux_kernel() {
-            return Collected::Unknown { reason: Obstacle::Unsupported { what: "mounted volumes" } };
-        }
-        volumes(machine).into()
+        machine.on_linux("mounted volumes", volumes)
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Changes {
     pub mounts: bool,
     /// The machine woke from sleep.
     pub woken: bool,
+    /// The screen was locked.
+    pub locked: bool,
     /// The screen was unlocked.
     pub unlocked: bool,
 }
@@ -73,6 +75,7 @@ impl Changes {
             interfaces: self.interfaces || more.interfaces,
             mounts: self.mounts || more.mounts,
             woken: self.woken || more.woken,
+            locked: self.locked || more.locked,
             unlocked: self.unlocked || more.unlocked,
         }
     }
@@ -133,13 +136,15 @@ impl Watch {
         let due = |every: u32| self.looks.is_multiple_of(every);
         let (all, slow, screen) = (due(LOOKS_BETWEEN_SURVEYS), due(LOOKS_BETWEEN_SLOW), due(LOOKS_BETWEEN_SCREEN));
         self.looks = self.looks.wrapping_add(1);
+        let (locked, unlocked) = if screen { self.look_at_screen() } else { (false, false) };
         Changes {
             processes: self.look_at_processes(all),
             files: self.look_at_files(),
             interfaces: slow && self.look_at_interfaces(),
             mounts: slow && self.look_at_mounts(),
             woken: self.look_at_sleep(),
-            unlocked: screen && self.look_at_screen(),
+            locked,
+            unlocked,
         }
     }
 
@@ -219,13 +224,17 @@ impl Watch {
         woke
     }
 
-    fn look_at_screen(&mut self) -> bool {
-        let Collected::Known(now) = ScreenCollector.collect(&self.machine) else {
-            return false;
-        };
-        let unlocked = self.locked == Some(true) && !now;
-        self.locked = Some(now);
-        unlocked
+    /// Whether the screen was locked, and whether it was unlocked.
+    fn look_at_screen(&mut self) -> (bool, bool) {
+        match ScreenCollector.collect(&self.machine) {
+            Collected::Known(now) => self.screen_is(now),
+            Collected::Unknown { .. } => (false, false),
+        }
+    }
+
+    fn screen_is(&mut self, locked: bool) -> (bool, bool) {
+        let before = self.locked.replace(locked);
+        (before == Some(false) && locked, before == Some(true) && !locked)
     }
 }
 
@@ -259,8 +268,15 @@ mod tests {
         symlink(program, link).unwrap();
     }
 
-    const NOTHING: Changes =
-        Changes { processes: false, files: false, interfaces: false, mounts: false, woken: false, unlocked: false };
+    const NOTHING: Changes = Changes {
+        processes: false,
+        files: false,
+        interfaces: false,
+        mounts: false,
+        woken: false,
+        locked: false,
+        unlocked: false,
+    };
 
     #[test]
     fn watched_programs_are_seen_to_start_and_end_and_others_are_not() {
@@ -336,6 +352,13 @@ mod tests {
             fs::write(interface.join(name), text).unwrap();
         }
         assert_eq!(within(&mut watch), (false, true));
+    }
+
+    #[test]
+    fn locking_and_unlocking_are_seen_once_each() {
+        let (_folder, mut watch) = machine();
+        let seen = [false, true, true, false, false].map(|locked| watch.screen_is(locked));
+        assert_eq!(seen, [(false, false), (true, false), (false, false), (false, true), (false, false)]);
     }
 
     #[test]

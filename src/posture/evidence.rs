@@ -83,6 +83,7 @@ impl Inventory {
     fn vouched_for(&self) -> Inventory {
         Inventory {
             hostname: vouched(self.hostname.as_ref()),
+            product: vouched(self.product.as_ref()),
             serial_number: vouched(self.serial_number.as_ref()),
             unique_client_id: vouched(self.unique_client_id.as_ref()),
             environment: vouched(self.environment.as_ref()),
@@ -92,6 +93,8 @@ impl Inventory {
             antivirus: vouched(self.antivirus.as_ref()),
             certificates: vouched(self.certificates.as_ref()),
             tunnel: vouched(self.tunnel.as_ref()),
+            screen_locked: vouched(self.screen_locked.as_ref()),
+            unknown: vouched(self.unknown.as_ref()),
             providers: self.providers.clone(),
         }
     }

@@ -18,6 +18,9 @@ pub struct Inventory {
     /// The host name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<Fact<String>>,
+    /// What the hardware's product is called, for people to recognise the device by. No check asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<Fact<String>>,
     /// The hardware's serial number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial_number: Option<Fact<String>>,
@@ -45,6 +48,12 @@ pub struct Inventory {
     /// The tunnel the device says it is connected to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tunnel: Option<Fact<Tunnel>>,
+    /// Whether the screen is locked. No check asks for it; MFA asks for the moment of unlocking, which the gateway notes itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub screen_locked: Option<Fact<bool>>,
+    /// What the device could not tell when it last reported, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Fact<Vec<UnknownFact>>>,
     /// What posture providers say, one record for each connection.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<Fact<ProviderRecord>>,
@@ -54,6 +63,7 @@ impl Inventory {
     /// Nothing is known.
     pub const NOTHING: Inventory = Inventory {
         hostname: None,
+        product: None,
         serial_number: None,
         unique_client_id: None,
         environment: None,
@@ -63,6 +73,8 @@ impl Inventory {
         antivirus: None,
         certificates: None,
         tunnel: None,
+        screen_locked: None,
+        unknown: None,
         providers: Vec::new(),
     };
 
@@ -73,6 +85,7 @@ impl Inventory {
         }
         let single = [
             at(self.hostname.as_ref()),
+            at(self.product.as_ref()),
             at(self.serial_number.as_ref()),
             at(self.unique_client_id.as_ref()),
             at(self.environment.as_ref()),
@@ -82,9 +95,48 @@ impl Inventory {
             at(self.antivirus.as_ref()),
             at(self.certificates.as_ref()),
             at(self.tunnel.as_ref()),
+            at(self.screen_locked.as_ref()),
         ];
         single.into_iter().flatten().chain(self.providers.iter().map(|fact| fact.observed_at)).max()
     }
+
+    /// Forgets what the device cannot tell any more: what it said before is not what holds now.
+    pub(super) fn forget(&mut self, unknown: &UnknownFact) {
+        match (unknown.fact.as_str(), &unknown.path) {
+            ("hostname", _) => self.hostname = None,
+            ("product", _) => self.product = None,
+            ("serialNumber", _) => self.serial_number = None,
+            ("uniqueClientId", _) => self.unique_client_id = None,
+            ("environment", _) => self.environment = None,
+            ("files", None) => self.files = None,
+            ("files", Some(path)) => {
+                self.files.iter_mut().for_each(|files| files.value.retain(|file| file.path != *path));
+            }
+            ("volumes", _) => self.volumes = None,
+            ("firewall", _) => self.firewall = None,
+            ("antivirus", _) => self.antivirus = None,
+            ("certificates", _) => self.certificates = None,
+            ("tunnel", _) => self.tunnel = None,
+            ("screenLocked", _) => self.screen_locked = None,
+            // What this gateway has no name for, it does not know either.
+            _ => {}
+        }
+    }
+}
+
+/// Something that a device was asked for, or usually tells, and cannot tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct UnknownFact {
+    /// The member of the report that it would have been.
+    pub fact: String,
+    /// The file or executable it is about, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The stable name of what stood in the way, such as `forbidden`.
+    pub reason: String,
+    /// The same in words.
+    pub detail: String,
 }
 
 /// A file that was looked for.
@@ -124,12 +176,12 @@ pub struct Firewall {
     /// macOS: the application firewall.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub application: Option<bool>,
-    /// macOS: the packet filter `pf`.
+    /// macOS: the packet filter `pf`. Linux: nftables, alone or as ufw or firewalld fill it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packet_filter: Option<bool>,
 }
 
-/// An antivirus product as the system's security centre knows it.
+/// An antivirus product as the system's security centre, or an agent, knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct AntivirusProduct {

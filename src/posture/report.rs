@@ -9,7 +9,7 @@ use crate::limits;
 use super::certificate::DeviceCertificate;
 use super::facts::{Fact, Os, Posture, Process, Sdk, Source};
 use super::fold::bare_hex;
-use super::inventory::{AntivirusProduct, File, Firewall, Inventory, Tunnel, Volume};
+use super::inventory::{AntivirusProduct, File, Firewall, Inventory, Tunnel, UnknownFact, Volume};
 use super::provider::ProviderRecord;
 
 /// Observations that arrived together.
@@ -48,6 +48,8 @@ pub enum Seen {
     Processes(Vec<Process>),
     /// The host name.
     Hostname(String),
+    /// What the hardware's product is called.
+    Product(String),
     /// The hardware's serial number.
     SerialNumber(String),
     /// The id that device management gave to the client.
@@ -66,6 +68,10 @@ pub enum Seen {
     Certificates(Vec<DeviceCertificate>),
     /// A tunnel client on the device.
     Tunnel(Tunnel),
+    /// Whether the screen is locked.
+    ScreenLocked(bool),
+    /// Everything the device cannot tell. What it said of it before does not count any more.
+    Unknown(Vec<UnknownFact>),
     /// What a posture provider says; it takes the place of what it said before.
     Provider(ProviderRecord),
     /// How far the device's clock was ahead of the gateway's when it signed, in milliseconds.
@@ -170,6 +176,7 @@ impl Posture {
                 self.processes.extend(processes.iter().map(|process| fact(report, observation, normalized(process))));
             }
             Seen::Hostname(name) => self.more().hostname = Some(fact(report, observation, name.clone())),
+            Seen::Product(name) => self.more().product = Some(fact(report, observation, name.clone())),
             Seen::SerialNumber(number) => self.more().serial_number = Some(fact(report, observation, number.clone())),
             Seen::UniqueClientId(id) => self.more().unique_client_id = Some(fact(report, observation, id.clone())),
             Seen::Environment(variables) => {
@@ -184,6 +191,11 @@ impl Posture {
             Seen::Antivirus(products) => self.more().antivirus = Some(fact(report, observation, products.clone())),
             Seen::Certificates(held) => self.more().certificates = Some(fact(report, observation, held.clone())),
             Seen::Tunnel(tunnel) => self.more().tunnel = Some(fact(report, observation, tunnel.clone())),
+            Seen::ScreenLocked(locked) => self.more().screen_locked = Some(fact(report, observation, *locked)),
+            Seen::Unknown(unknown) => {
+                unknown.iter().for_each(|unknown| self.forget(unknown));
+                self.more().unknown = Some(fact(report, observation, unknown.clone()));
+            }
             Seen::Provider(record) => {
                 let providers = &mut self.more().providers;
                 providers.retain(|known| known.value.connection != record.connection);
@@ -207,6 +219,17 @@ impl Posture {
 
     fn more(&mut self) -> &mut Inventory {
         self.inventory.get_or_insert_default()
+    }
+
+    fn forget(&mut self, unknown: &UnknownFact) {
+        match (unknown.fact.as_str(), &unknown.path) {
+            ("os", _) => self.os = None,
+            ("domain", _) => self.domain = None,
+            ("macAddresses", _) => self.macs = None,
+            ("processes", None) => self.processes.clear(),
+            ("processes", Some(path)) => self.processes.retain(|known| known.value.path != *path),
+            _ => self.inventory.iter_mut().for_each(|inventory| inventory.forget(unknown)),
+        }
     }
 }
 
@@ -286,6 +309,7 @@ fn seen_in_bounds(index: usize, seen: &Seen) -> Result<(), ReportError> {
         Seen::Process(process) => process_in_bounds(index, process),
         Seen::Processes(processes) => processes.iter().try_for_each(|process| process_in_bounds(index, process)),
         Seen::Hostname(text) => short(index, "host name", text),
+        Seen::Product(text) => short(index, "product", text),
         Seen::SerialNumber(text) => short(index, "serial number", text),
         Seen::UniqueClientId(text) => short(index, "unique client id", text),
         Seen::Environment(variables) => {
@@ -316,7 +340,15 @@ fn seen_in_bounds(index: usize, seen: &Seen) -> Result<(), ReportError> {
             let mut texts = [app_id, app_version, branch, revision, kind, version].into_iter().flatten();
             texts.try_for_each(|text| short(index, "SDK text", text))
         }
-        Seen::Firewall(_) | Seen::ClockSkew(_) | Seen::Endpoint { .. } => Ok(()),
+        Seen::Unknown(unknown) => {
+            few(index, "unknown facts", unknown.len(), limits::INVENTORY_ENTRIES_MAX)?;
+            unknown.iter().try_for_each(|unknown| {
+                let UnknownFact { fact, path, reason, detail } = unknown;
+                let mut texts = [fact, reason, detail].into_iter().chain(path);
+                texts.try_for_each(|text| short(index, "unknown fact", text))
+            })
+        }
+        Seen::Firewall(_) | Seen::ScreenLocked(_) | Seen::ClockSkew(_) | Seen::Endpoint { .. } => Ok(()),
     }
 }
 
@@ -398,6 +430,55 @@ mod tests {
         assert_eq!(posture.endpoint.unlocked_at, Some(Timestamp::from_millis(3)));
         let posture = posture.apply(&report(9, event(false, false))).unwrap();
         assert_eq!(posture.endpoint.woken_at, Some(Timestamp::from_millis(5)));
+    }
+
+    #[test]
+    fn what_cannot_be_told_any_more_is_forgotten_and_kept_with_its_reason() {
+        let unknown = |fact: &str, path: Option<&str>| UnknownFact {
+            fact: fact.into(),
+            path: path.map(str::to_owned),
+            reason: "forbidden".into(),
+            detail: "it may not be read".into(),
+        };
+        let seen = |seen| Observation { asked_by: None, seen };
+        let known = vec![
+            seen(Seen::Domain("corp.example".into())),
+            seen(Seen::Macs(vec!["14b22ce5f061".into()])),
+            process("a", "/p", true),
+            process("a", "/q", true),
+            seen(Seen::SerialNumber("C02".into())),
+            seen(Seen::Firewall(Firewall { packet_filter: Some(true), ..Firewall::default() })),
+            seen(Seen::Files(vec![File { path: "/f".into(), ..File::default() }, File::default()])),
+        ];
+        let posture = Posture::default().apply(&report(1, known)).unwrap();
+        let list = vec![
+            unknown("domain", None),
+            unknown("processes", Some("/p")),
+            unknown("firewall", None),
+            unknown("files", Some("/f")),
+            unknown("digest", Some("/q")),
+            unknown("something newer", None),
+        ];
+        let posture = posture.apply(&report(2, vec![seen(Seen::Unknown(list.clone()))])).unwrap();
+        assert!(posture.domain.is_none() && posture.macs.is_some());
+        assert_eq!(posture.processes.iter().map(|fact| fact.value.path.as_str()).collect::<Vec<_>>(), ["/q"]);
+        let inventory = posture.inventory();
+        assert!(inventory.firewall.is_none() && inventory.serial_number.is_some());
+        assert_eq!(inventory.files.as_ref().unwrap().value, [File::default()]);
+        assert_eq!(inventory.unknown.as_ref().unwrap().value, list);
+
+        let posture = posture.apply(&report(3, vec![seen(Seen::Unknown(vec![unknown("processes", None)]))])).unwrap();
+        assert!(posture.processes.is_empty());
+        assert_eq!(posture.inventory().unknown.as_ref().unwrap().value.len(), 1);
+        let all = ["hostname", "product", "serialNumber", "uniqueClientId", "environment", "files", "volumes"];
+        let all = all.into_iter().chain(["antivirus", "certificates", "tunnel", "screenLocked", "os", "macAddresses"]);
+        let all: Vec<_> = all.map(|fact| unknown(fact, None)).collect();
+        let posture = posture.apply(&report(4, vec![seen(Seen::Unknown(all.clone()))])).unwrap();
+        let left = Fact { value: all, observed_at: Timestamp::from_millis(4), source: Source::Device, asked_by: None };
+        assert_eq!(posture.inventory(), &Inventory { unknown: Some(left), ..Inventory::NOTHING });
+        assert!(posture.macs.is_none());
+        let many = vec![unknown("x", None); limits::INVENTORY_ENTRIES_MAX + 1];
+        assert!(posture.apply(&report(5, vec![seen(Seen::Unknown(many))])).is_err());
     }
 
     #[test]

@@ -25,6 +25,9 @@ async fn every_member_is_taken_and_shown() {
             "distribution": {"name": "debian", "revision": "13"},
         },
         "hostname": "laptop-1",
+        "product": "ThinkPad X1 Carbon",
+        "screenLocked": false,
+        "unknown": [{"fact": "processes", "path": "/opt/x", "reason": "forbidden", "detail": "it may not be read"}],
         "domain": "corp.example",
         "macAddresses": ["02:00:00:00:00:0A"],
         "processes": [{"path": "/usr/bin/agent", "running": true, "sha256": digest, "thumbprints": [thumbprint]}],
@@ -52,9 +55,19 @@ async fn every_member_is_taken_and_shown() {
     assert_eq!((&process["path"], &process["isRunning"]), (&json!("/usr/bin/agent"), &json!(true)), "{known}");
     assert_eq!((&process["binaryHash"], &process["signerFingerprints"][0]), (&json!(digest), &json!(thumbprint)));
     let inventory = &known["inventory"];
-    for member in
-        ["hostname", "serialNumber", "uniqueClientId", "environment", "files", "volumes", "firewall", "tunnel"]
-    {
+    for member in [
+        "hostname",
+        "product",
+        "serialNumber",
+        "uniqueClientId",
+        "environment",
+        "files",
+        "volumes",
+        "firewall",
+        "tunnel",
+        "screenLocked",
+        "unknown",
+    ] {
         assert_eq!(inventory[member]["value"], report[member], "{member}");
         assert_eq!(inventory[member]["source"], "device", "{member}: {inventory}");
         assert!(inventory[member]["observedAt"].is_string(), "{member}: {inventory}");
@@ -76,6 +89,18 @@ async fn every_member_is_taken_and_shown() {
     assert_eq!(after["inventory"]["volumes"]["value"], json!([]));
     assert_eq!(after["domain"]["domain"], "");
     assert_eq!((&after["os"], &after["inventory"]["files"]), (&known["os"], &inventory["files"]));
+
+    // What the device cannot tell any more is not known any more, and operators see why.
+    let locked =
+        json!([{"fact": "files", "reason": "forbidden"}, {"fact": "os", "reason": "absent", "detail": "gone"}]);
+    device.report(&json!({"unknown": locked})).await;
+    let after = operator.admin.posture("good").await;
+    assert_eq!((&after["os"]["type"], after["inventory"].get("files")), (&Value::Null, None), "{after}");
+    assert_eq!(after["inventory"]["hostname"], inventory["hostname"]);
+    let told = &after["inventory"]["unknown"]["value"];
+    assert_eq!((&told[0]["fact"], &told[1]["detail"]), (&json!("files"), &json!("gone")), "{after}");
+    device.report(&json!({"unknown": []})).await;
+    assert_eq!(operator.admin.posture("good").await["inventory"]["unknown"]["value"], json!([]));
 
     // The report belongs to the certificate it came with, and to nobody else.
     assert_eq!(operator.admin.posture("bad").await["os"]["type"], json!(null));
@@ -110,6 +135,8 @@ async fn a_report_that_is_wrong_anywhere_is_refused_whole() {
             json!({"antivirus": [{"name": "a", "on": true, "upToDate": true, "signaturesAt": "yesterday"}]}),
         ),
         ("tunnel.connected", json!({"tunnel": {"connected": null}})),
+        ("screenLocked", json!({"screenLocked": "yes"})),
+        ("unknown[0]", json!({"unknown": [{"fact": "os"}]})),
         ("environment.HOME", json!({"environment": {"HOME": 1}})),
     ];
     for pem in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----"] {
@@ -143,7 +170,7 @@ async fn both_listeners_describe_the_native_interface() {
             &document["paths"]["/api/v1/posture"]["put"]["requestBody"]["content"]["application/json"]["schema"];
         let name = report["$ref"].as_str().unwrap().strip_prefix("#/components/schemas/").unwrap();
         let members = document["components"]["schemas"][name]["properties"].as_object().unwrap();
-        assert_eq!(members.len(), 17, "{members:?}");
+        assert_eq!(members.len(), 20, "{members:?}");
 
         let document = document_of(operator.admin.request("GET", path)).await;
         for path in ["/api/v1/identities/{id}/posture/providers/{connection}", "/api/v1/policy", "/api/v1/reload"] {

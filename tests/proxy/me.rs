@@ -8,6 +8,7 @@ use postern::posture::check::domain::{DomainMatching, DomainRule};
 use postern::posture::check::{Check, Predicate};
 use postern::posture::evidence::Evidence;
 use postern::posture::facts::Source;
+use postern::posture::inventory::UnknownFact;
 use postern::posture::report::{Observation, Report, Seen};
 use serde_json::{Value, json};
 
@@ -145,6 +146,46 @@ async fn a_browser_gets_a_page_without_script() {
         let page = response.text().await.unwrap();
         assert!(page.contains("Joined to the &lt;domain&gt;") && page.contains("href=\"/.postern/me\""), "{page}");
         assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn the_device_is_named_and_what_it_could_not_tell_is_listed() {
+    let origin = Origin::start().await;
+    let gateway = guarded(&origin, Disclosure::Checks).await;
+    assert_eq!(told(&gateway, "wiki.example.test").await["device"], json!({}));
+    let unknown = |path: Option<&str>, detail: &str| UnknownFact {
+        fact: "processes".to_owned(),
+        path: path.map(str::to_owned),
+        reason: "hidden-process".to_owned(),
+        detail: detail.to_owned(),
+    };
+    let seen = [
+        Seen::Hostname("laptop-7".to_owned()),
+        Seen::Product("Think<Pad>".to_owned()),
+        Seen::ScreenLocked(false),
+        Seen::Unknown(vec![unknown(Some("/opt/guard"), "it may not be <inspected>"), unknown(None, "")]),
+    ];
+    let observations = seen.map(|seen| Observation { asked_by: None, seen }).into();
+    let device = gateway.enforcer.device_of_known(&"alice".into()).unwrap();
+    let report = Report { received_at: gateway.clock.now(), source: Source::Device, observations };
+    gateway.enforcer.report(&device, &report).await.unwrap();
+    let me = told(&gateway, "wiki.example.test").await;
+    let shown = &me["device"];
+    assert_eq!(
+        (&shown["hostname"], &shown["product"], &shown["screenLocked"]),
+        (&"laptop-7".into(), &"Think<Pad>".into(), &false.into())
+    );
+    assert_eq!(shown["unknown"][0]["path"], "/opt/guard");
+    let request = gateway.client("alice").request("GET", "wiki.example.test", PATH).header("accept", "text/html");
+    let page = request.send().await.unwrap().text().await.unwrap();
+    for part in [
+        "<dt>Device</dt><dd>laptop-7, Think&lt;Pad&gt;</dd>",
+        "could not tell: 2",
+        "<strong>processes</strong> /opt/guard<p class=\"soft\">it may not be &lt;inspected&gt;</p>",
+        "<p class=\"soft\">hidden-process</p>",
+    ] {
+        assert!(page.contains(part), "{part} is not in {page}");
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::admin::Admin;
 use super::client::Client;
 use super::process::{PATIENCE, Running, postern};
 use super::support::{Authority, Issued, Origin};
@@ -152,11 +153,12 @@ posture_checks:
 posture_rules:
   - {{ name: file-is-there, type: file, input: {{ operating_system: linux, path: {file}, exists: true }} }}
   - {{ name: disks, type: disk_encryption, input: {{ requireAll: true }} }}
+  - {{ name: wall, type: firewall, input: {{ operating_system: linux, enabled: true }} }}
 service_policies:
   - {{ name: p, identity_roles: [\"@alice\"], service_roles: [\"@app\"], semantic: AnyOf,
       posture_check_roles: [\"@this-kernel\", {mac} \"@program-runs\", \"@file-is-there\"] }}
   - {{ name: q, identity_roles: [\"@alice\"], service_roles: [\"@other\"], posture_check_roles: [\"@old-kernel\"] }}
-  - {{ name: r, identity_roles: [\"@bob\"], service_roles: [\"@app\"], posture_check_roles: [\"@disks\", \"@this-hardware\"], semantic: AnyOf }}
+  - {{ name: r, identity_roles: [\"@bob\"], service_roles: [\"@app\"], posture_check_roles: [\"@disks\", \"@this-hardware\", \"@wall\"], semantic: AnyOf }}
 ",
         upstream = origin.upstream(),
         kernel = kernel(),
@@ -260,6 +262,14 @@ async fn one_report_tells_what_is_asked_and_status_what_to_do() {
     }
     assert_eq!(reported["report"]["macAddresses"], serde_json::json!(MacCollector.collect(&Machine::this()).known()));
     assert!(reported["report"].get("processes").is_none());
+    let unknown = &reported["report"]["unknown"];
+    let known = Admin::new(&gateway, &world.authority).posture("bob").await;
+    assert_eq!(&known["inventory"]["unknown"]["value"], unknown, "operators see what could not be told, and why");
+    for fact in ["firewall", "product", "screenLocked"] {
+        let why = unknown.as_array().unwrap().iter().find(|unknown| unknown["fact"] == fact);
+        let told = reported["report"].get(fact);
+        assert!(told.is_some() != why.is_some_and(|why| why["reason"].is_string()), "{fact}: {told:?}, {why:?}");
+    }
 }
 
 /// Somebody who listens where a gateway should be, and counts.

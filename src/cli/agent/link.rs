@@ -250,7 +250,14 @@ pub(super) fn reason(error: &reqwest::Error) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    cause.to_string()
+    let cause = cause.to_string();
+    if cause.contains("UnknownIssuer") {
+        return cause + "; no CA of `ca_file` vouches for who answers there";
+    }
+    if cause.contains("fatal alert") {
+        return cause + "; this device's certificate is not believed there";
+    }
+    cause
 }
 
 fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> LinkError {
@@ -258,7 +265,11 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> LinkError {
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let told = [text("/error/cause/field"), text("/error/cause/reason"), text("/error/cause/value")];
     let told: Vec<&str> = told.into_iter().filter(|text| !text.is_empty()).collect();
-    let detail = if told.is_empty() { String::new() } else { format!(" ({})", printable(&told.join(" "))) };
+    let detail = match told.as_slice() {
+        [] if status == StatusCode::UNAUTHORIZED => " (nobody is enrolled with this device's certificate)".to_owned(),
+        [] => String::new(),
+        told => format!(" ({})", printable(&told.join(" "))),
+    };
     let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let code = printable(text("/error/code"));
     LinkError::Refused { status, code, detail, retry_after: retry_after.map(Duration::from_secs) }

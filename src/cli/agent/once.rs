@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use super::AgentError;
 use super::link::Link;
 use super::run::gather;
-use crate::agent::{Changes, Gathered, Gatherer, UnknownFact};
+use crate::agent::{Changes, Gathered, Gatherer};
 use crate::cli::Exit;
 use crate::cli::args::OutputFormat;
 use crate::cli::terminal::{Style, Terminal};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::AgentSettings;
+use crate::posture::inventory::UnknownFact;
 
 pub(super) async fn report(
     settings: &AgentSettings,
@@ -37,7 +38,7 @@ pub(super) async fn report(
 
 fn tell(found: &Gathered, gateway: &str, terminal: &Terminal) {
     terminal.line(terminal.paint(Style::Good, format_args!("reported to {gateway}, signed")));
-    for (name, value) in &found.report {
+    for (name, value) in found.report.iter().filter(|(name, _)| *name != "unknown") {
         match value {
             Value::Array(items) if !items.is_empty() => {
                 for item in items {
@@ -48,9 +49,10 @@ fn tell(found: &Gathered, gateway: &str, terminal: &Terminal) {
             value => terminal.line(format_args!("  {name:<16} {}", shown(value))),
         }
     }
-    for UnknownFact { fact, detail, .. } in &found.unknown {
+    for UnknownFact { fact, path, detail, .. } in &found.unknown {
         let fact = terminal.paint(Style::Warning, format_args!("{fact:<16}"));
-        terminal.line(format_args!("  {fact} not told: {detail}"));
+        let path = path.as_ref().map(|path| format!("{path} ")).unwrap_or_default();
+        terminal.line(format_args!("  {fact} {path}unknown: {detail}"));
     }
 }
 

@@ -7,13 +7,14 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::AgentError;
 use super::link::{Link, LinkError};
-use crate::agent::{Chance, Changes, Gathered, Gatherer, Schedule, UnknownFact, Watch};
+use crate::agent::{Chance, Changes, Gathered, Gatherer, Schedule, Watch};
 use crate::cli::Exit;
 use crate::cli::signals::Signals;
 use crate::clock::{SharedClock, Stopwatch, SystemClock};
 use crate::config::{AgentSettings, LogFormat};
 use crate::dialect::native::Wanted;
 use crate::limits;
+use crate::posture::inventory::UnknownFact;
 use crate::telemetry::logs;
 
 pub(super) async fn run(settings: AgentSettings) -> Result<Exit, AgentError> {
@@ -45,7 +46,7 @@ struct Agent {
     running: Stopwatch,
     /// What happened since the last report that the gateway took.
     happened: Changes,
-    /// What could not be told last time, so that it is logged when it changes and not each time.
+    /// What was asked for and could not be told last time, so that it is logged when it changes and not each time.
     missed: Vec<UnknownFact>,
 }
 
@@ -120,11 +121,13 @@ impl Agent {
         self.happened = Changes::default();
         let members: Vec<&str> = found.report.keys().map(String::as_str).collect();
         tracing::info!(facts = members.join(" "), unknown = found.unknown.len(), "reported");
-        if found.unknown != self.missed {
-            for UnknownFact { fact, reason, detail } in &found.unknown {
-                tracing::warn!(fact, reason, detail, "cannot be told");
+        let mut missed = found.unknown;
+        missed.retain(|unknown| Gatherer::is_missed(&wanted, unknown));
+        if missed != self.missed {
+            for UnknownFact { fact, path, reason, detail } in &missed {
+                tracing::warn!(fact, path, reason, detail, "cannot be told");
             }
-            self.missed = found.unknown;
+            self.missed = missed;
         }
         Ok(wanted)
     }

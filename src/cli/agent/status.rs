@@ -1,6 +1,7 @@
 //! `postern agent status`: which services are open to this device, which are shut, and what to do about it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -34,6 +35,7 @@ struct Named {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Service {
     name: String,
     #[serde(default)]
@@ -42,6 +44,8 @@ struct Service {
     reason: String,
     #[serde(default)]
     detail: Option<String>,
+    #[serde(default)]
+    valid_until: Option<Timestamp>,
     #[serde(default)]
     checks: Option<Vec<Check>>,
 }
@@ -119,8 +123,9 @@ fn tell(own: &Own, asked: &[Asked], terminal: &Terminal) {
     if own.services.is_empty() {
         terminal.line("  no policy lets this device reach anything");
     }
+    let width = own.services.iter().map(|service| service.name.chars().count()).max().unwrap_or_default();
     for service in &own.services {
-        tell_service(service, terminal);
+        tell_service(service, own.time, width, terminal);
     }
     for Asked { url, answer, open } in asked {
         let style = if *open { Style::Good } else { Style::Bad };
@@ -133,25 +138,52 @@ fn reported(own: &Own) -> String {
         return "has never reported; run `postern agent report`".to_owned();
     };
     let signed = if own.signed_in_at == Some(last) { "signed" } else { "not signed" };
-    let age = std::time::Duration::from_secs(own.time.since(last).as_secs());
-    format!("reported {} ago, {signed}", humantime::format_duration(age))
+    format!("reported {} ago, {signed}", in_words(own.time.since(last)))
 }
 
-fn tell_service(service: &Service, terminal: &Terminal) {
-    let hosts = service.hosts.join(", ");
+/// To the second.
+fn in_words(duration: Duration) -> impl std::fmt::Display {
+    humantime::format_duration(Duration::from_secs(duration.as_secs()))
+}
+
+fn tell_service(service: &Service, now: Timestamp, width: usize, terminal: &Terminal) {
+    let (style, state) = if service.open { (Style::Good, "open") } else { (Style::Bad, "shut") };
+    let until = service.valid_until.filter(|_| service.open);
+    let until = until.map(|until| format!("for {} unless something changes", in_words(until.since(now))));
+    let words = service.hosts.iter().cloned().chain(until).collect::<Vec<_>>().join(", ");
+    let line = format!("{:width$}  {words}", service.name);
+    terminal.line(format_args!("{}  {}", terminal.paint(style, state), line.trim_end()));
     if service.open {
-        terminal.line(format_args!("{}  {}  {hosts}", terminal.paint(Style::Good, "open"), service.name));
         return;
     }
-    terminal.line(format_args!("{}  {}  {hosts}", terminal.paint(Style::Bad, "shut"), service.name));
     let checks = service.checks.as_deref().unwrap_or_default();
     if checks.is_empty() {
         let detail = service.detail.as_deref().unwrap_or_default();
         terminal.line(format_args!("      {}: {detail}", service.reason));
     }
     for check in checks {
-        let what_to_do = check.remediation.as_deref().unwrap_or("ask whoever runs the gateway");
+        let what_to_do = check.remediation.as_deref().unwrap_or_else(|| advice(&check.reason));
         terminal.line(format_args!("      {} ({}): {what_to_do}", check.name, check.reason));
+    }
+}
+
+/// What to do about a check of which its operator said nothing.
+fn advice(reason: &str) -> &'static str {
+    match reason {
+        "mfa-not-passed" | "mfa-timed-out" | "mfa-required-after-wake" | "mfa-required-after-unlock" => {
+            "enter a code of your authenticator app"
+        }
+        "not-reported" | "unreadable" | "fact-missing" | "fact-unreadable" => {
+            "`postern agent report` says why this device does not tell it"
+        }
+        "stale" | "not-signed" | "no-client-session" => {
+            "report now by `postern agent report`, and keep `postern agent run` running"
+        }
+        "process-not-running" => "start the program",
+        "firewall-off" => "turn the firewall on",
+        "antivirus-off" => "turn the antivirus on",
+        "antivirus-outdated" => "update the antivirus' signatures",
+        _ => "ask whoever runs the gateway",
     }
 }
 
@@ -170,9 +202,11 @@ mod tests {
             "clockSkewMillis": -2500,
             "services": [
                 {"name": "app", "hosts": ["app.example"], "open": true, "reason": "allowed"},
+                {"name": "safe", "hosts": [], "open": true, "reason": "allowed", "validUntil": "2026-01-02T03:09:06.500Z"},
                 {"name": "wiki", "hosts": ["wiki.example"], "open": false, "reason": "posture-failed", "checks": [
                     {"name": "disk", "type": "disk_encryption", "reason": "volume-not-encrypted", "remediation": "Turn on LUKS."},
-                    {"name": "os", "type": "os", "reason": "os-version-not-allowed"}]},
+                    {"name": "os", "type": "os", "reason": "os-version-not-allowed"},
+                    {"name": "code", "type": "mfa", "reason": "mfa-timed-out"}]},
                 {"name": "vault", "hosts": [], "open": false, "reason": "posture-failed", "detail": "This device is not ready."},
             ],
         }))
@@ -184,11 +218,13 @@ mod tests {
 alice-laptop
   reported 10s ago, signed
   this device's clock is 2 s behind the gateway's
-open  app  app.example
-shut  wiki  wiki.example
+open  app    app.example
+open  safe   for 5m 1s unless something changes
+shut  wiki   wiki.example
       disk (volume-not-encrypted): Turn on LUKS.
       os (os-version-not-allowed): ask whoever runs the gateway
-shut  vault  
+      code (mfa-timed-out): enter a code of your authenticator app
+shut  vault
       posture-failed: This device is not ready.
 200 OK  https://app.example/
 ";

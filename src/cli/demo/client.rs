@@ -101,9 +101,9 @@ impl Client {
         read(self.request(Method::GET, url).send().await?).await
     }
 
-    /// POST of JSON.
-    pub(super) async fn post(&self, url: &Url, body: String) -> Result<Answer, NoAnswer> {
-        let request = self.request(Method::POST, url).header("content-type", "application/json");
+    /// PUT of JSON.
+    pub(super) async fn put(&self, url: &Url, body: String) -> Result<Answer, NoAnswer> {
+        let request = self.request(Method::PUT, url).header("content-type", "application/json");
         read(request.body(body).send().await?).await
     }
 

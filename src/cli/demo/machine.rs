@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value, json};
+
 use crate::agent::{
-    Answer, Asks, Collected, Collectors, HashAlgorithm, Inventory, OperatingSystem, PostureResponse, Process, Query,
+    Changes, Collected, Collector, DomainCollector, Gatherer, MacCollector, OperatingSystem, OsCollector, Process,
     Survey,
 };
 use crate::clock::SharedClock;
-use crate::id::CheckId;
+use crate::dialect::native::{Wanted, WantedFact, WantedProcess};
 
 /// The check of the operating system.
 pub(super) const SUPPORTED_OS: &str = "supported-os";
@@ -21,8 +23,6 @@ pub(super) const PROTECTION_AGENT: &str = "protection-agent";
 /// The check of the domain, which no machine is joined to.
 pub(super) const OFFICE_DOMAIN: &str = "office-domain";
 
-/// The digest that is reported and expected.
-const DIGEST: HashAlgorithm = HashAlgorithm::Sha256;
 /// How many processes are looked at to find one that was there before.
 const CANDIDATES_MAX: usize = 16;
 /// The largest executable of such a process, in bytes, so that the demo starts soon.
@@ -55,124 +55,131 @@ pub(super) struct Facts {
     pub(super) unknown: Vec<String>,
 }
 
-/// This machine, asked again and again.
+/// This machine, asked again and again, as the agent asks it.
 #[derive(Debug)]
 pub(super) struct Machine {
-    collectors: Collectors,
+    gatherer: Gatherer,
     agent_path: String,
-    queries: Vec<Query>,
+    wanted: Wanted,
 }
+
+/// A native posture report.
+pub(super) type PostureReport = Map<String, Value>;
 
 impl Machine {
     /// Looks at this machine for the first time. The agent at `agent_path` must be running. Blocks.
     pub(super) fn survey(clock: SharedClock, agent_path: &Path) -> (Self, Facts) {
-        let collectors = Collectors::new(clock);
+        let gatherer = Gatherer::new(clock);
         let agent_path = agent_path.display().to_string();
-        let own_path = std::env::current_exe().ok().map(|path| path.display().to_string());
-        let resident = resident(&collectors, [own_path.as_deref(), Some(agent_path.as_str())]);
-        let inventory = collectors.collect(own_path.as_deref().into_iter().chain([agent_path.as_str()]));
-        let facts = Facts::of(&inventory, own_path.as_deref(), &agent_path, resident);
-        let queries = facts.queries();
-        (Machine { collectors, agent_path, queries }, facts)
+        let facts = Facts::of(&gatherer, &agent_path);
+        let wanted = facts.wanted();
+        (Machine { gatherer, agent_path, wanted }, facts)
     }
 
-    /// Looks again, and answers what the demo's checks ask. Blocks.
+    /// Looks again at what the demo's checks ask about. Blocks.
     ///
     /// Whether the agent runs, the demo knows first-hand: `agent_runs` stands in where the system hides the processes of
     /// others, and so does not let anybody say that something is not running.
-    pub(super) fn answers(&self, agent_runs: bool) -> Vec<PostureResponse> {
-        let inventory = self.collectors.collect_for(&self.queries);
-        let mut responses = inventory.answers(&self.queries, DIGEST).responses;
-        if inventory.processes.get(&self.agent_path).is_none_or(|process| process.known().is_none()) {
-            let answer = Answer::Process {
-                path: self.agent_path.clone(),
-                is_running: agent_runs,
-                hash: String::new(),
-                signer_fingerprints: Vec::new(),
-            };
-            responses.push(PostureResponse { id: CheckId::from(PROTECTION_AGENT), answer });
+    pub(super) fn report(&self, agent_runs: bool) -> PostureReport {
+        let mut report = self.gatherer.gather(&self.wanted, Changes::default()).report;
+        let about_agent = |told: &Value| told.get("path").is_some_and(|path| *path == self.agent_path);
+        let mut processes = list_in(&report, "processes");
+        if !processes.iter().any(about_agent) {
+            processes.push(json!({ "path": self.agent_path, "running": agent_runs }));
+            let mut unknown = list_in(&report, "unknown");
+            unknown.retain(|unknown| !about_agent(unknown));
+            report.insert("processes".to_owned(), processes.into());
+            report.insert("unknown".to_owned(), unknown.into());
         }
-        responses
+        report
     }
 }
 
-/// The same answers as a machine would give that is in no good state.
-pub(super) fn spoiled(answers: &[PostureResponse]) -> Vec<PostureResponse> {
-    let mut spoiled = answers.to_vec();
-    for response in &mut spoiled {
-        match &mut response.answer {
-            Answer::Os { version, build, .. } => {
-                *version = "1.0.0".to_owned();
-                *build = None;
-            }
-            Answer::Mac { mac_addresses } => *mac_addresses = vec![FOREIGN_MAC.to_owned()],
-            Answer::Process { is_running, hash, .. } => {
-                *is_running = false;
-                hash.clear();
-            }
-            Answer::Domain { .. } | Answer::EndpointState { .. } => {}
-        }
+/// The same report as a machine would make that is in no good state.
+pub(super) fn spoiled(report: &PostureReport) -> PostureReport {
+    let mut spoiled = report.clone();
+    if let Some(name) = report.get("os").and_then(|os| os.get("name")) {
+        spoiled.insert("os".to_owned(), json!({ "name": name, "version": "1.0.0" }));
     }
+    if report.contains_key("macAddresses") {
+        spoiled.insert("macAddresses".to_owned(), json!([FOREIGN_MAC]));
+    }
+    let mut processes = list_in(report, "processes");
+    for process in processes.iter_mut().filter_map(Value::as_object_mut) {
+        process.insert("running".to_owned(), false.into());
+        process.retain(|name, _| !name.starts_with("sha"));
+    }
+    spoiled.insert("processes".to_owned(), processes.into());
     spoiled
 }
 
+fn list_in(report: &PostureReport, name: &str) -> Vec<Value> {
+    report.get(name).and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
 impl Facts {
-    fn of(inventory: &Inventory, own_path: Option<&str>, agent_path: &str, resident: Option<Program>) -> Self {
+    fn of(gatherer: &Gatherer, agent_path: &str) -> Self {
+        let machine = gatherer.machine();
+        let own_path = std::env::current_exe().ok().map(|path| path.display().to_string());
         let mut unknown = Vec::new();
         let mut learn = |what: &str, obstacle: Option<String>| {
             unknown.extend(obstacle.map(|obstacle| format!("{what}: {obstacle}")));
         };
-        learn("operating system", inventory.os.obstacle().map(ToString::to_string));
-        learn("hardware addresses", inventory.macs.obstacle().map(ToString::to_string));
-        let mac = inventory.macs.known().and_then(|macs| macs.first()).map(|mac| with_colons(mac));
-        if mac.is_none() && inventory.macs.obstacle().is_none() {
+        let (os, macs) = (OsCollector.collect(machine), MacCollector.collect(machine));
+        learn("operating system", os.obstacle().map(ToString::to_string));
+        learn("hardware addresses", macs.obstacle().map(ToString::to_string));
+        let mac = macs.known().and_then(|macs| macs.first()).map(|mac| with_colons(mac));
+        if mac.is_none() && macs.obstacle().is_none() {
             learn("hardware addresses", Some("this machine has none".to_owned()));
         }
-        let gateway = own_path.and_then(|path| running_program(inventory, path));
+        let survey = gatherer.processes().survey(machine);
+        let found = own_path.as_deref().map(|path| find(&survey, path));
+        let gateway = found.as_ref().and_then(running_program);
         if gateway.is_none() {
-            let obstacle = own_path.and_then(|path| inventory.processes.get(path)?.obstacle());
+            let obstacle = found.as_ref().and_then(Collected::obstacle);
             learn("this process", Some(obstacle.map_or_else(|| "it was not found".to_owned(), ToString::to_string)));
         }
+        let resident = survey.known().and_then(|survey| resident(survey, [own_path.as_deref(), Some(agent_path)]));
         if resident.is_none() {
             learn("another process", Some("there is none that may be inspected by this user".to_owned()));
         }
-        let agent = running_program(inventory, agent_path)
+        let agent = running_program(&find(&survey, agent_path))
             .unwrap_or_else(|| Program { path: agent_path.to_owned(), sha256: None });
-        Facts {
-            os: inventory.os.known().cloned(),
-            mac,
-            domain: inventory.domain.known().cloned(),
-            gateway,
-            agent,
-            resident,
-            unknown,
-        }
+        let domain = DomainCollector.collect(machine).known().cloned();
+        Facts { os: os.known().cloned(), mac, domain, gateway, agent, resident, unknown }
     }
 
-    /// The questions of the demo's checks that this machine can answer.
-    fn queries(&self) -> Vec<Query> {
-        let query = |id: &str, asks| Query { id: CheckId::from(id), asks };
-        let mut queries = Vec::new();
-        if self.os.is_some() {
-            queries.push(query(SUPPORTED_OS, Asks::Os));
+    /// What the demo's checks ask about and this machine can tell.
+    fn wanted(&self) -> Wanted {
+        let facts = [
+            (WantedFact::Os, self.os.is_some()),
+            (WantedFact::MacAddresses, self.mac.is_some()),
+            (WantedFact::Domain, self.domain.is_some()),
+            (WantedFact::Processes, true),
+        ];
+        let process = |program: &Program, check: Option<&str>| WantedProcess {
+            path: program.path.clone(),
+            check_id: check.map(str::to_owned),
+        };
+        let gateway = self.gateway.iter().map(|program| process(program, Some(GATEWAY_PROGRAM)));
+        let others = std::iter::once(&self.agent).chain(&self.resident).map(|program| process(program, None));
+        Wanted {
+            facts: facts.into_iter().filter_map(|(fact, is_known)| is_known.then_some(fact)).collect(),
+            processes: gateway.chain(others).collect(),
+            ..Wanted::default()
         }
-        if self.mac.is_some() {
-            queries.push(query(KNOWN_HARDWARE, Asks::Mac));
-        }
-        if self.domain.is_some() {
-            queries.push(query(OFFICE_DOMAIN, Asks::Domain));
-        }
-        if let Some(gateway) = &self.gateway {
-            queries.push(query(GATEWAY_PROGRAM, Asks::process(&gateway.path)));
-        }
-        let programs = std::iter::once(&self.agent).chain(&self.resident);
-        queries.push(query(PROTECTION_AGENT, Asks::processes(programs.map(|program| &program.path))));
-        queries
     }
 }
 
-fn running_program(inventory: &Inventory, path: &str) -> Option<Program> {
-    let process = inventory.processes.get(path)?.known().filter(|process| process.running)?;
+fn find(survey: &Collected<Survey<'_>>, path: &str) -> Collected<Process> {
+    match survey {
+        Collected::Known(survey) => survey.find(path),
+        Collected::Unknown { reason } => Collected::Unknown { reason: reason.clone() },
+    }
+}
+
+fn running_program(found: &Collected<Process>) -> Option<Program> {
+    let process = found.known().filter(|process| process.running)?;
     Some(Program { path: process.path.clone(), sha256: sha256(process) })
 }
 
@@ -183,17 +190,16 @@ fn with_colons(mac: &str) -> String {
 }
 
 fn sha256(process: &Process) -> Option<String> {
-    process.digests.known().map(|digests| digests.by(DIGEST).to_owned())
+    process.digests.known().map(|digests| digests.sha256.clone())
 }
 
 /// A process that was there before and will be there for a while: the lowest id whose executable can be read. Programs by
 /// the names of ours are passed over: they belong to another demo, and end with it.
-fn resident(collectors: &Collectors, ours: [Option<&str>; 2]) -> Option<Program> {
-    let Collected::Known(survey) = collectors.processes().survey(collectors.machine()) else { return None };
+fn resident(survey: &Survey<'_>, ours: [Option<&str>; 2]) -> Option<Program> {
     let names: Vec<_> = ours.into_iter().flatten().filter_map(|path| Path::new(path).file_name()).collect();
     let is_ours = |path: &str| Path::new(path).file_name().is_none_or(|name| names.contains(&name));
     let strangers = survey.list().iter().filter(|process| !is_ours(&process.path));
-    strangers.take(CANDIDATES_MAX).find_map(|process| readable_program(&survey, &process.path))
+    strangers.take(CANDIDATES_MAX).find_map(|process| readable_program(survey, &process.path))
 }
 
 fn readable_program(survey: &Survey<'_>, path: &str) -> Option<Program> {
@@ -215,19 +221,19 @@ mod tests {
 
     #[test]
     fn a_spoiled_report_says_the_opposite_of_the_true_one() {
-        let process = Answer::Process {
-            path: "/opt/agent".to_owned(),
-            is_running: true,
-            hash: "ab".to_owned(),
-            signer_fingerprints: Vec::new(),
-        };
-        let os = Answer::Os { name: "Linux".to_owned(), version: "6.1.0".to_owned(), build: Some("x".to_owned()) };
-        let answers = [os, process].map(|answer| PostureResponse { id: CheckId::from("x"), answer });
-        let spoiled = spoiled(&answers);
-        assert!(
-            matches!(&spoiled[0].answer, Answer::Os { name, version, build: None } if name == "Linux" && version == "1.0.0")
-        );
-        assert!(matches!(&spoiled[1].answer, Answer::Process { is_running: false, hash, .. } if hash.is_empty()));
+        let report = json!({
+            "os": {"name": "Linux", "version": "6.1.0", "build": "x"},
+            "hostname": "laptop-7",
+            "macAddresses": ["02fc00000001"],
+            "processes": [{"path": "/opt/agent", "checkId": "x", "running": true, "sha256": "ab", "sha512": "cd"}],
+        });
+        let expected = json!({
+            "os": {"name": "Linux", "version": "1.0.0"},
+            "hostname": "laptop-7",
+            "macAddresses": [FOREIGN_MAC],
+            "processes": [{"path": "/opt/agent", "checkId": "x", "running": false}],
+        });
+        assert_eq!(Value::from(spoiled(report.as_object().unwrap())), expected);
     }
 
     #[test]
@@ -236,15 +242,14 @@ mod tests {
         let agent_path = folder.path().join("agent-of-a-test");
         let (machine, facts) = Machine::survey(Arc::new(SystemClock), &agent_path);
         assert_eq!(facts.agent.sha256, None);
-        let sees_processes = machine.collectors.collect([agent_path.to_str().unwrap()]).processes;
-        let sees_processes = sees_processes.values().all(|process| process.known().is_some());
+        let survey = machine.gatherer.processes().survey(machine.gatherer.machine());
+        let sees_processes = find(&survey, agent_path.to_str().unwrap()).known().is_some();
         for agent_runs in [true, false] {
-            let answers = machine.answers(agent_runs).into_iter();
-            let told = answers.filter_map(|response| match response.answer {
-                Answer::Process { path, is_running, .. } if agent_path == Path::new(&path) => Some(is_running),
-                _ => None,
-            });
-            assert_eq!(told.collect::<Vec<_>>(), [agent_runs && !sees_processes]);
+            let report = machine.report(agent_runs);
+            let processes = report["processes"].as_array().unwrap().iter();
+            let told = processes.filter(|process| agent_path == Path::new(process["path"].as_str().unwrap()));
+            let told: Vec<_> = told.map(|process| process["running"].as_bool().unwrap()).collect();
+            assert_eq!(told, [agent_runs && !sees_processes]);
         }
     }
 }

@@ -132,10 +132,11 @@ impl<'a> Walk<'a> {
     /// `curl` that sends a report from the folder.
     fn curl_report(&self, name: &str, file: &Path) -> Command {
         self.curl_as(name)
+            .option("-X", "PUT")
             .option("-H", "Content-Type: application/json")
             .option("--data-binary", &format!("@{}", file.display()))
             .word(self.urls.report.as_str())
-            .gives("201")
+            .gives("200")
     }
 
     /// `curl` that asks for the app.
@@ -155,7 +156,7 @@ impl Urls {
         Ok(Urls {
             app: url(format!("https://{APP_HOST}:{}/", gateway.port()))?,
             vault: url(format!("https://{VAULT_HOST}:{}/", gateway.port()))?,
-            report: url(format!("https://{API_HOST}:{}/edge/client/v1/posture-response-bulk", client_api.port()))?,
+            report: url(format!("https://{API_HOST}:{}/api/v1/posture", client_api.port()))?,
             admin: url(format!("https://{API_HOST}:{}/", admin.port()))?,
             ops: url(format!("http://{ops}/"))?,
         })

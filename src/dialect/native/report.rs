@@ -21,6 +21,8 @@ pub struct PostureReport {
     os: Option<Os>,
     /// The host name.
     hostname: Option<String>,
+    /// What the hardware's product is called, for people to recognise the device by.
+    product: Option<String>,
     /// The domain the device is joined to; empty when it is joined to none. A workgroup is no domain.
     domain: Option<String>,
     /// The hardware addresses of the network interfaces, in any notation.
@@ -45,6 +47,11 @@ pub struct PostureReport {
     certificates: Option<Vec<Certificate>>,
     /// A tunnel client on the device.
     tunnel: Option<Tunnel>,
+    /// Whether the screen is locked.
+    screen_locked: Option<bool>,
+    /// Everything that the device cannot tell now, of what it was asked for or usually tells. What was known of it is
+    /// forgotten: unknown is neither yes nor no.
+    unknown: Option<Vec<Unknown>>,
     /// What just happened to the device.
     endpoint: Option<Endpoint>,
     /// When the report was sent, by the device's own clock, in RFC 3339. How far that clock is from the gateway's is kept and shown.
@@ -64,6 +71,8 @@ struct ObservedAt {
     os: Option<Timestamp>,
     #[schemars(with = "Option<String>")]
     hostname: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    product: Option<Timestamp>,
     #[schemars(with = "Option<String>")]
     domain: Option<Timestamp>,
     #[schemars(with = "Option<String>")]
@@ -88,6 +97,8 @@ struct ObservedAt {
     certificates: Option<Timestamp>,
     #[schemars(with = "Option<String>")]
     tunnel: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    screen_locked: Option<Timestamp>,
 }
 
 impl ObservedAt {
@@ -96,6 +107,7 @@ impl ObservedAt {
         Some(match seen {
             Seen::Os(_) => ("os", self.os),
             Seen::Hostname(_) => ("hostname", self.hostname),
+            Seen::Product(_) => ("product", self.product),
             Seen::Domain(_) => ("domain", self.domain),
             Seen::Macs(_) => ("macAddresses", self.mac_addresses),
             Seen::Process(_) | Seen::Processes(_) => ("processes", self.processes),
@@ -108,9 +120,9 @@ impl ObservedAt {
             Seen::Environment(_) => ("environment", self.environment),
             Seen::Certificates(_) => ("certificates", self.certificates),
             Seen::Tunnel(_) => ("tunnel", self.tunnel),
-            Seen::Provider(_) | Seen::ClockSkew(_) | Seen::Sdk(_) | Seen::Earlier { .. } | Seen::Endpoint { .. } => {
-                return None;
-            }
+            Seen::ScreenLocked(_) => ("screenLocked", self.screen_locked),
+            Seen::Provider(_) | Seen::ClockSkew(_) | Seen::Sdk(_) => return None,
+            Seen::Earlier { .. } | Seen::Endpoint { .. } | Seen::Unknown(_) => return None,
         })
     }
 }
@@ -234,7 +246,7 @@ struct Firewall {
     /// macOS: the application firewall.
     #[serde(default)]
     application: Option<bool>,
-    /// macOS: the packet filter `pf`.
+    /// macOS: the packet filter `pf`. Linux: nftables, alone or as ufw or firewalld fill it.
     #[serde(default)]
     packet_filter: Option<bool>,
 }
@@ -282,6 +294,22 @@ struct Tunnel {
     organization: Option<String>,
 }
 
+/// Something that the device cannot tell.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Unknown {
+    /// The member of the report that it would have been.
+    fact: String,
+    /// The file or executable it is about, where it is about one.
+    #[serde(default)]
+    path: Option<String>,
+    /// The stable name of what stood in the way, such as `forbidden` or `unsupported`.
+    reason: String,
+    /// The same in words.
+    #[serde(default)]
+    detail: String,
+}
+
 /// What just happened to the device. `false` says nothing.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -322,6 +350,7 @@ impl PostureReport {
         let PostureReport {
             os,
             hostname,
+            product,
             domain,
             mac_addresses,
             processes,
@@ -334,6 +363,8 @@ impl PostureReport {
             environment,
             certificates,
             tunnel,
+            screen_locked,
+            unknown,
             endpoint,
             sent_at,
             observed_at,
@@ -342,8 +373,10 @@ impl PostureReport {
         let (asked, found): (Vec<Process>, Vec<Process>) =
             processes.iter().flatten().cloned().partition(|process| process.check_id.is_some());
         let seen = [
+            unknown.map(|list| Seen::Unknown(list.into_iter().map(Into::into).collect())),
             os.map(|os| Seen::Os(os.into())),
             hostname.map(Seen::Hostname),
+            product.map(Seen::Product),
             domain.map(Seen::Domain),
             mac_addresses.map(Seen::Macs),
             processes.map(|_| Seen::Processes(found.into_iter().map(Into::into).collect())),
@@ -356,6 +389,7 @@ impl PostureReport {
             environment.map(Seen::Environment),
             certificates.map(read_certificates).transpose()?.map(Seen::Certificates),
             tunnel.map(|tunnel| Seen::Tunnel(tunnel.into())),
+            screen_locked.map(Seen::ScreenLocked),
             endpoint.map(|Endpoint { woken, unlocked }| Seen::Endpoint { woken, unlocked }),
             times.skew(),
         ];
@@ -430,6 +464,13 @@ impl From<Tunnel> for inventory::Tunnel {
     fn from(tunnel: Tunnel) -> Self {
         let Tunnel { connected, organization } = tunnel;
         inventory::Tunnel { connected, organization }
+    }
+}
+
+impl From<Unknown> for inventory::UnknownFact {
+    fn from(unknown: Unknown) -> Self {
+        let Unknown { fact, path, reason, detail } = unknown;
+        inventory::UnknownFact { fact, path, reason, detail }
     }
 }
 

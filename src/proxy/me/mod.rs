@@ -20,12 +20,13 @@ use crate::clock::Timestamp;
 use crate::decision::FailedVerdict;
 use crate::decision::engine::{CheckStanding, standings};
 use crate::enforce::{Connection, Device, Published};
-use crate::limits::{ME_SERVICES_MAX, REFUSAL_CHECKS_MAX};
+use crate::limits::{ME_SERVICES_MAX, ME_UNKNOWN_MAX, REFUSAL_CHECKS_MAX};
 use crate::policy::objects::{PolicyType, Service};
 use crate::policy::service::Disclosure;
 use crate::policy::snapshot::IdentityIndex;
 use crate::policy::{ServiceIndex, Snapshot};
 use crate::posture::Posture;
+use crate::posture::inventory::{Inventory, UnknownFact};
 use crate::posture::outcome::{FailReason, NoResultReason, Outcome};
 
 /// Where it is.
@@ -42,9 +43,25 @@ struct Me<'a> {
     last_report_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mfa_passed_at: Option<Timestamp>,
+    device: MyDevice,
     services: Vec<MyService<'a>>,
     /// Whether there are more services than are listed.
     more: bool,
+}
+
+/// What a person's device told of itself that no check asks for.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MyDevice {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hostname: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    screen_locked: Option<bool>,
+    /// What it could not tell, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<UnknownFact>,
 }
 
 /// One service a person could reach.
@@ -137,8 +154,20 @@ impl<'a> Me<'a> {
             now,
             last_report_at: posture.checked_in_at,
             mfa_passed_at: posture.mfa.passed_at,
+            device: MyDevice::of(posture.inventory()),
             services,
             more,
+        }
+    }
+}
+
+impl MyDevice {
+    fn of(inventory: &Inventory) -> Self {
+        MyDevice {
+            hostname: inventory.hostname.as_ref().map(|fact| fact.value.clone()),
+            product: inventory.product.as_ref().map(|fact| fact.value.clone()),
+            screen_locked: inventory.screen_locked.as_ref().map(|fact| fact.value),
+            unknown: inventory.unknown.iter().flat_map(|fact| &fact.value).take(ME_UNKNOWN_MAX).cloned().collect(),
         }
     }
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::HeaderValue;
 use ring::digest::{SHA256, digest};
 
-use super::{Me, MyCheck, MyService, PATH, State, Way, age, remaining};
+use super::{Me, MyCheck, MyDevice, MyService, PATH, State, Way, age, remaining};
 use crate::proxy::page::Escaped;
 
 const STYLE: &str = "\
@@ -41,6 +41,7 @@ li:last-child{padding-bottom:0}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem;margin:.4rem 0 0;font-size:.875rem}\
 dt{color:var(--soft)}dd{margin:0;min-width:0}\
 .who dl{margin:0}\
+summary{cursor:pointer;font-weight:600}\
 code{font:.875em ui-monospace,monospace}";
 
 /// Allows the page its own style, by its digest, and nothing else.
@@ -81,6 +82,7 @@ fn write_page(page: &mut String, me: &Me<'_>) -> std::fmt::Result {
     if me.more {
         page.push_str("<p class=\"soft\">There are more services than are listed here.</p>\n");
     }
+    write_unknown(page, &me.device)?;
     page.push_str("</main>\n</body>\n</html>\n");
     Ok(())
 }
@@ -92,12 +94,39 @@ fn write_who(page: &mut String, me: &Me<'_>) -> std::fmt::Result {
         Escaped(me.identity),
         Escaped(me.certificate)
     )?;
+    let device: Vec<&str> =
+        [&me.device.hostname, &me.device.product].into_iter().flatten().map(String::as_str).collect();
+    if !device.is_empty() {
+        writeln!(page, "<dt>Device</dt><dd>{}</dd>", Escaped(&device.join(", ")))?;
+    }
     let reported = me.last_report_at.map_or_else(|| "never".to_owned(), |at| age(me.now, at));
     writeln!(page, "<dt>Last report</dt><dd>{reported}</dd>")?;
     if let Some(passed) = me.mfa_passed_at {
         writeln!(page, "<dt>MFA passed</dt><dd>{}</dd>", age(me.now, passed))?;
     }
     writeln!(page, "<dt>Now</dt><dd>{}</dd>\n</dl>\n</div>", me.now)
+}
+
+/// What keeps checks unknown on this device, for who looks into it.
+fn write_unknown(page: &mut String, device: &MyDevice) -> std::fmt::Result {
+    if device.unknown.is_empty() {
+        return Ok(());
+    }
+    let count = device.unknown.len();
+    write!(page, "<details class=\"who\">\n<summary>What this device could not tell: {count}</summary>\n<ul>\n")?;
+    for unknown in &device.unknown {
+        let about = unknown.path.as_deref().map(|path| format!(" {path}")).unwrap_or_default();
+        let why = if unknown.detail.is_empty() { &unknown.reason } else { &unknown.detail };
+        writeln!(
+            page,
+            "<li><strong>{}</strong>{}<p class=\"soft\">{}</p></li>",
+            Escaped(&unknown.fact),
+            Escaped(&about),
+            Escaped(why)
+        )?;
+    }
+    page.push_str("</ul>\n</details>\n");
+    Ok(())
 }
 
 fn write_service(page: &mut String, me: &Me<'_>, service: &MyService<'_>) -> std::fmt::Result {

@@ -3,11 +3,10 @@
 use reqwest::StatusCode;
 
 use super::super::client::{Answer, Client, NoAnswer};
-use super::super::machine::{PROTECTION_AGENT, spoiled};
+use super::super::machine::{PROTECTION_AGENT, PostureReport, spoiled};
 use super::super::people::{ALICE, BOB, CAROL};
 use super::super::report::Step;
 use super::{Refusal, Seen, Title, Walk, identity_seen_by_origin, told};
-use crate::agent::PostureResponse;
 
 const TRUE_REPORT: &str = "alice.json";
 const WITHOUT_AGENT: &str = "alice-without-agent.json";
@@ -15,12 +14,11 @@ const SPOILED_REPORT: &str = "bob.json";
 
 impl Walk<'_> {
     pub(super) async fn allowed(&mut self) -> Step {
-        let answers = self.look();
-        let reported = answers.len();
-        let answer = self.report_and_ask(&self.alice, TRUE_REPORT, &answers).await;
+        let report = self.look();
+        let answer = self.report_and_ask(&self.alice, TRUE_REPORT, &report).await;
         let title = Title { name: "allowed", title: "Allowed" };
         title.taken(
-            format!("{ALICE} reports the true posture of this machine in {reported} responses, then asks for the app."),
+            format!("{ALICE} reports the true posture of this machine, then asks for the app."),
             format!("200 from the origin, which is told that {ALICE} asks"),
             Seen::judged(answer, is_allowed),
             vec![self.curl_report(ALICE, &self.report_file(TRUE_REPORT)), self.curl_app(ALICE).gives("200")],
@@ -43,8 +41,8 @@ impl Walk<'_> {
     }
 
     pub(super) async fn wrong_posture(&mut self) -> Step {
-        let answers = spoiled(&self.look());
-        let answer = self.report_and_ask(&self.bob, SPOILED_REPORT, &answers).await;
+        let report = spoiled(&self.look());
+        let answer = self.report_and_ask(&self.bob, SPOILED_REPORT, &report).await;
         let seen = Seen::judged(answer, |answer| {
             let refusal = Refusal::of(answer);
             let all_known = refusal.checks.iter().all(|(_, reason)| reason != "not-reported");
@@ -92,8 +90,8 @@ impl Walk<'_> {
     pub(super) async fn door_closes(&mut self) -> Step {
         let answer = match self.agent.stop().await {
             Ok(()) => {
-                let answers = self.look();
-                self.report_and_ask(&self.alice, WITHOUT_AGENT, &answers).await
+                let report = self.look();
+                self.report_and_ask(&self.alice, WITHOUT_AGENT, &report).await
             }
             Err(error) => Err(NoAnswer::because(&error)),
         };
@@ -116,8 +114,8 @@ impl Walk<'_> {
     pub(super) async fn door_opens(&mut self) -> Step {
         let answer = match self.agent.start() {
             Ok(()) => {
-                let answers = self.look();
-                self.report_and_ask(&self.alice, TRUE_REPORT, &answers).await
+                let report = self.look();
+                self.report_and_ask(&self.alice, TRUE_REPORT, &report).await
             }
             Err(error) => Err(NoAnswer::because(&error)),
         };
@@ -131,22 +129,17 @@ impl Walk<'_> {
     }
 
     /// Looks at this machine now.
-    fn look(&mut self) -> Vec<PostureResponse> {
+    fn look(&mut self) -> PostureReport {
         let agent_runs = self.agent.is_running();
-        tokio::task::block_in_place(|| self.machine.answers(agent_runs))
+        tokio::task::block_in_place(|| self.machine.report(agent_runs))
     }
 
     /// Reports as somebody, and asks for the app. The report is left in the folder for curl.
-    async fn report_and_ask(
-        &self,
-        client: &Client,
-        file: &str,
-        answers: &[PostureResponse],
-    ) -> Result<Answer, NoAnswer> {
-        let body = serde_json::to_string_pretty(answers).map_err(|error| NoAnswer::because(&error))?;
+    async fn report_and_ask(&self, client: &Client, file: &str, report: &PostureReport) -> Result<Answer, NoAnswer> {
+        let body = serde_json::to_string_pretty(report).map_err(|error| NoAnswer::because(&error))?;
         self.folder.edit(&format!("reports/{file}"), &body).map_err(|error| NoAnswer::because(&error))?;
-        let taken = client.post(&self.urls.report, body).await?;
-        if taken.status != StatusCode::CREATED {
+        let taken = client.put(&self.urls.report, body).await?;
+        if taken.status != StatusCode::OK {
             return Err(NoAnswer::because(&format!("the report was answered with {}", taken.status)));
         }
         client.get(&self.urls.app).await

@@ -1,10 +1,10 @@
 //! One session: a request, a stream or a connection under way, and the signal by which it is told to end.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use super::connection::Connection;
 use crate::clock::{Stopwatch, Timestamp};
@@ -104,18 +104,14 @@ pub struct Ended {
 pub struct EndSignal {
     session: OnceLock<Arc<Session>>,
     ended: OnceLock<Ended>,
-    bell: Notify,
+    /// Who waits to hear it.
+    waiter: Mutex<Option<Waker>>,
 }
 
 impl EndSignal {
     /// Waits until the session must end. For one waiter.
-    pub async fn rung(&self) -> &Ended {
-        loop {
-            if let Some(ended) = self.ended.get() {
-                return ended;
-            }
-            self.bell.notified().await;
-        }
+    pub fn rung(&self) -> Rung<'_> {
+        Rung { signal: self, waiter: None }
     }
 
     /// Why the session must end; `None` while it need not.
@@ -135,9 +131,37 @@ impl EndSignal {
 
     /// Only the first reason counts.
     fn ring(&self, ended: Ended) {
-        if self.ended.set(ended).is_ok() {
-            self.bell.notify_one();
+        if self.ended.set(ended).is_ok()
+            && let Some(waiter) = self.waiter().take()
+        {
+            waiter.wake();
         }
+    }
+
+    fn waiter(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waiter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waiting for an [`EndSignal`]. Asking again in the same task takes one atomic load: it is asked whenever the work beside it is.
+#[derive(Debug)]
+pub struct Rung<'a> {
+    signal: &'a EndSignal,
+    /// Who was told to the signal.
+    waiter: Option<Waker>,
+}
+
+impl<'a> Future for Rung<'a> {
+    type Output = &'a Ended;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<&'a Ended> {
+        let signal = self.signal;
+        if !self.waiter.as_ref().is_some_and(|waiter| waiter.will_wake(context.waker())) {
+            self.waiter = Some(context.waker().clone());
+            signal.waiter().clone_from(&self.waiter);
+        }
+        // Looked at after the waiter is known: whoever rings looks for a waiter after it is told why.
+        signal.ended.get().map_or(Poll::Pending, Poll::Ready)
     }
 }
 

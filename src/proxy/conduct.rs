@@ -3,6 +3,7 @@
 //! A connection costs something as long as it is open, and a request costs the upstream something even when its client resets the
 //! stream at once: more of either than the bounds allow, and the connection is closed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::limits::CLIENT_RESETS_WINDOW;
 /// What is known of a client's behaviour on one connection.
 #[derive(Debug)]
 pub(super) struct Conduct {
+    asked: AtomicBool,
     state: watch::Sender<State>,
     resets: Mutex<Resets>,
 }
@@ -55,6 +57,7 @@ impl Misconduct {
 impl Default for Conduct {
     fn default() -> Self {
         Conduct {
+            asked: AtomicBool::new(false),
             state: watch::Sender::new(State::Silent),
             resets: Mutex::new(Resets { since: Stopwatch::start(), count: 0 }),
         }
@@ -64,13 +67,16 @@ impl Default for Conduct {
 impl Conduct {
     /// A whole request has come.
     pub(super) fn asked(&self) {
-        self.state.send_if_modified(|state| {
-            let first = *state == State::Silent;
-            if first {
-                *state = State::Asking;
-            }
-            first
-        });
+        // Only the first one changes anything, and all the others have nothing to lock for.
+        if !self.asked.load(Ordering::Relaxed) && !self.asked.swap(true, Ordering::Relaxed) {
+            self.state.send_if_modified(|state| {
+                let silent = *state == State::Silent;
+                if silent {
+                    *state = State::Asking;
+                }
+                silent
+            });
+        }
     }
 
     /// A request was given up; `max` of them are allowed in [`CLIENT_RESETS_WINDOW`].

@@ -63,7 +63,8 @@ pub struct Enforced<P> {
 /// The state of one request: the gate's and the wrapped proxy's.
 #[derive(Debug)]
 pub struct RequestContext<C> {
-    judged: Judged,
+    /// Apart, because Pingora's future of a request has room for several of these and is copied whole when it begins.
+    judged: Box<Judged>,
     inner: C,
 }
 
@@ -151,7 +152,7 @@ where
     type CTX = RequestContext<P::CTX>;
 
     fn new_ctx(&self) -> Self::CTX {
-        RequestContext { judged: Judged::begin(&self.gate), inner: self.inner.new_ctx() }
+        RequestContext { judged: Box::new(Judged::begin(&self.gate)), inner: self.inner.new_ctx() }
     }
 
     // The gate's own work: decide before anything else runs, open an upstream for a permit only, speak for whom was let
@@ -175,7 +176,7 @@ where
         upstream_request: &mut RequestHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        standing::restore_te(session.req_header(), upstream_request);
+        standing::restore_te(session.req_header(), upstream_request)?;
         self.inner.upstream_request_filter(session, upstream_request, &mut ctx.inner).await?;
         if ctx.judged.claim(upstream_request) { Ok(()) } else { Err(refused()) }
     }

@@ -11,6 +11,7 @@ use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
 
+use super::beside::{Seldom, unless};
 use super::conduct::{Conduct, Misconduct};
 use super::enforced::{Enforced, GatedProxy};
 use super::headers::{ConnectionClaims, ForwardedCertificate};
@@ -321,12 +322,11 @@ where
                     services.serve(&self.gate, &gated.connection, stream).await;
                     return None;
                 }
-                let broken = gated.conduct.broken(self.gate.options.front_door.head_time);
+                let broken = Seldom::new(gated.conduct.broken(self.gate.options.front_door.head_time));
                 let serving = Serving { gate: &self.gate, place, signal, shutdown };
-                tokio::select! {
-                    () = serving.http(&self.app, stream) => {}
-                    // Dropping the application drops the connection with all that is under way on it.
-                    misconduct = broken => self.gate.turn_out(&gated.connection, misconduct),
+                // Dropping the application drops the connection with all that is under way on it.
+                if let Err(misconduct) = unless(serving.http(&self.app, stream), broken).await {
+                    self.gate.turn_out(&gated.connection, misconduct);
                 }
             }
             Err(turned) => {

@@ -9,33 +9,23 @@ use std::sync::OnceLock;
 
 use http::header::{CONNECTION, HeaderName};
 use http::{HeaderMap, HeaderValue};
-use pingora::http::RequestHeader;
+use pingora::{InvalidHTTPHeader, OrErr, Result};
 
 use crate::id::IdentityId;
 use crate::tls::VerifiedIdentity;
 
-/// The fields' names as texts: a field that is put in under a static text needs no copy of it.
-pub(super) mod names {
-    pub(crate) const FORWARDED_CLIENT_CERT: &str = "x-forwarded-client-cert";
-    pub(crate) const FORWARDED_FOR: &str = "x-forwarded-for";
-    pub(crate) const FORWARDED_HOST: &str = "x-forwarded-host";
-    pub(crate) const FORWARDED_PROTO: &str = "x-forwarded-proto";
-    pub(crate) const POSTERN_IDENTITY: &str = "x-postern-identity";
-    pub(crate) const REQUEST_ID: &str = "x-request-id";
-}
-
 /// The client's certificate, in Envoy's format.
-pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static(names::FORWARDED_CLIENT_CERT);
+pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 /// The client's address.
-pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static(names::FORWARDED_FOR);
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The host the client asked for.
-pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static(names::FORWARDED_HOST);
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The scheme the client used: always `https`.
-pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static(names::FORWARDED_PROTO);
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The id of the identity that was let through.
-pub const X_POSTERN_IDENTITY: HeaderName = HeaderName::from_static(names::POSTERN_IDENTITY);
+pub const X_POSTERN_IDENTITY: HeaderName = HeaderName::from_static("x-postern-identity");
 /// The id of the request, in requests to upstreams and in every response.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static(names::REQUEST_ID);
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Fields by which servers are told who asks, from where, or for what; a client's own are never passed on.
 ///
@@ -81,23 +71,41 @@ const CONNECTION_OPTIONS: &[&str] = &["close", "keep-alive", "upgrade"];
 const FRAMING_FIELDS: &[&str] = &["content-length", "host", "transfer-encoding"];
 
 /// Removes every field by which a client could claim an identity, and what its `Connection` field names.
-pub(super) fn strip_claims(request: &mut RequestHeader) {
-    let claims: Vec<HeaderName> = request.headers.keys().filter(|name| names_identity(name)).cloned().collect();
+pub(super) fn strip_claims(fields: &mut HeaderMap) -> Result<()> {
+    let claims: Vec<HeaderName> = fields.keys().filter(|name| names_identity(name)).cloned().collect();
     for name in &claims {
-        request.remove_header(name);
+        fields.remove(name);
     }
-    if request.headers.contains_key(CONNECTION) {
-        strip_nominated(request);
+    if fields.contains_key(CONNECTION) { strip_nominated(fields) } else { Ok(()) }
+}
+
+/// How identity fields begin: for each first letter, a bit for each second letter.
+#[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled, which would fail")]
+const BEGINNINGS: [u32; 26] = {
+    let (mut beginnings, mut place) = ([0; 26], 0);
+    while place < IDENTITY_FIELDS.len() {
+        let (first, rest) = letter(IDENTITY_FIELDS[place].as_bytes());
+        let (second, _) = letter(rest);
+        beginnings[first] |= 1 << second;
+        place += 1;
+    }
+    beginnings
+};
+
+/// The number of a name's first letter; 26 for everything else that names have. And the rest.
+const fn letter(name: &[u8]) -> (usize, &[u8]) {
+    match name {
+        [first @ b'a'..=b'z', rest @ ..] => ((*first - b'a') as usize, rest),
+        [_, rest @ ..] => (26, rest),
+        [] => (26, name),
     }
 }
 
 fn names_identity(name: &HeaderName) -> bool {
-    // Few fields begin like one of those, and telling so takes one look at each.
-    let begins_like = |field: &str| match (name.as_str().as_bytes(), field.as_bytes()) {
-        ([a, b, ..], [first, second, ..]) => a == first && (b == second || *b == b'_'),
-        _ => false,
-    };
-    if !IDENTITY_FIELDS.iter().any(|field| begins_like(field)) {
+    // Few fields begin like one of those, which the first two letters tell.
+    let (first, rest) = letter(name.as_str().as_bytes());
+    let (second, _) = letter(rest);
+    if BEGINNINGS.get(first).is_none_or(|seconds| seconds & 1 << second == 0) {
         return false;
     }
     let underscored = name.as_str().contains('_').then(|| name.as_str().replace('_', "-"));
@@ -109,9 +117,8 @@ fn names_identity(name: &HeaderName) -> bool {
 }
 
 /// Acts on `Connection` as the recipient it is meant for (RFC 9110 section 7.6.1), so that nothing behind the gate does.
-fn strip_nominated(request: &mut RequestHeader) {
-    let nominated: Vec<String> = request
-        .headers
+fn strip_nominated(fields: &mut HeaderMap) -> Result<()> {
+    let nominated: Vec<String> = fields
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
@@ -119,15 +126,10 @@ fn strip_nominated(request: &mut RequestHeader) {
         .collect();
     let is_option = |name: &String| CONNECTION_OPTIONS.contains(&name.as_str());
     for name in nominated.iter().filter(|name| !is_option(name) && !FRAMING_FIELDS.contains(&name.as_str())) {
-        request.remove_header(name.as_str());
+        fields.remove(name.as_str());
     }
     let kept = nominated.iter().filter(|name| is_option(name)).cloned().collect::<Vec<_>>().join(", ");
-    request.remove_header(&CONNECTION);
-    if let Ok(kept) = HeaderValue::from_str(&kept)
-        && !kept.is_empty()
-    {
-        set(request, "Connection", kept);
-    }
+    put(fields, CONNECTION, HeaderValue::from_str(&kept).ok().filter(|kept| !kept.is_empty()))
 }
 
 /// Which parts of the client's certificate upstreams are told, in `X-Forwarded-Client-Cert`.
@@ -304,17 +306,24 @@ pub(super) struct Claims<'a> {
     pub(super) request_id: &'a HeaderValue,
 }
 
+/// How many fields there are of ours.
+const CLAIMS: usize = 6;
+
 impl Claims<'_> {
     /// Puts our fields in, in place of whatever is there under their names.
-    pub(super) fn add_to(&self, request: &mut RequestHeader) {
-        put(request, names::FORWARDED_CLIENT_CERT, self.connection.certificate.clone());
-        put(request, names::FORWARDED_FOR, self.addresses());
-        put(request, names::FORWARDED_HOST, self.authority.cloned());
-        put(request, names::FORWARDED_PROTO, Some(HeaderValue::from_static("https")));
-        if request.headers.get_all(X_REQUEST_ID).iter().ne([self.request_id]) {
-            put(request, names::REQUEST_ID, Some(self.request_id.clone()));
-        }
-        put(request, names::POSTERN_IDENTITY, self.connection.identity(self.identity));
+    ///
+    /// # Errors
+    ///
+    /// When there are too many fields; what then is there must not be sent.
+    pub(super) fn add_to(&self, fields: &mut HeaderMap) -> Result<()> {
+        // Made once instead of twice; where it is too much, putting them in says so.
+        let _ = fields.try_reserve(CLAIMS);
+        put(fields, X_FORWARDED_CLIENT_CERT, self.connection.certificate.clone())?;
+        put(fields, X_FORWARDED_FOR, self.addresses())?;
+        put(fields, X_FORWARDED_HOST, self.authority.cloned())?;
+        put(fields, X_FORWARDED_PROTO, Some(HeaderValue::from_static("https")))?;
+        put(fields, X_REQUEST_ID, Some(self.request_id.clone()))?;
+        put(fields, X_POSTERN_IDENTITY, self.connection.identity(self.identity))
     }
 }
 
@@ -339,41 +348,35 @@ fn identity_value(identity: &str) -> Option<HeaderValue> {
 }
 
 /// Sets a field, or removes it where there is nothing to say: an absent claim must not leave somebody else's standing.
-fn put(request: &mut RequestHeader, name: &'static str, value: Option<HeaderValue>) {
+///
+/// # Errors
+///
+/// At a head's limit of 32,768 fields.
+pub(super) fn put(fields: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) -> Result<()> {
     match value {
-        Some(value) => set(request, name, value),
-        None => drop(request.remove_header(name)),
+        Some(value) => drop(fields.try_insert(name, value).or_err(InvalidHTTPHeader, "too many fields")?),
+        None => drop(fields.remove(name)),
     }
-}
-
-pub(super) fn set(request: &mut RequestHeader, name: &'static str, value: HeaderValue) {
-    // INVARIANT: inserting a value that is a `HeaderValue` already fails only at the map's limit of 32768 fields, and
-    // requests with more than `REQUEST_FIELDS_MAX` never get here.
-    let inserted = request.insert_header(name, value);
-    debug_assert!(inserted.is_ok());
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn request(fields: &[(&str, &str)]) -> RequestHeader {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        for (name, value) in fields {
-            request.append_header((*name).to_owned(), *value).unwrap();
-        }
-        request
+    fn fields(fields: &[(&str, &str)]) -> HeaderMap {
+        fields.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
     }
 
-    fn names(request: &RequestHeader) -> Vec<&str> {
-        let mut names: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
+    fn names(fields: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = fields.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         names
     }
 
     #[test]
     fn claims_of_clients_are_removed_in_every_spelling() {
-        let mut request = request(&[
+        let mut request = fields(&[
             ("X-Forwarded-Client-Cert", "Hash=00"),
             ("X_Forwarded_Client_Cert", "Hash=00"),
             ("x_forwarded-for", "1.2.3.4"),
@@ -387,7 +390,7 @@ mod tests {
             ("Accept", "*/*"),
             ("X-Forward", "kept"),
         ]);
-        strip_claims(&mut request);
+        strip_claims(&mut request).unwrap();
         assert_eq!(names(&request), ["accept", "x-forward"]);
     }
 
@@ -401,27 +404,27 @@ mod tests {
 
     #[test]
     fn connection_takes_nothing_away_that_it_should_not() {
-        let mut hops = request(&[
+        let mut hops = fields(&[
             ("Connection", "keep-alive, X-Postern-Identity"),
             ("Connection", "X-Hop, Host , Upgrade"),
             ("X-Hop", "1"),
             ("Host", "a"),
             ("Upgrade", "websocket"),
         ]);
-        strip_claims(&mut hops);
-        assert_eq!(hops.headers.get("connection").unwrap(), "keep-alive, upgrade");
-        assert_eq!(hops.headers.get("host").unwrap(), "a");
-        assert!(hops.headers.get("x-hop").is_none());
-        assert_eq!(hops.headers.get_all("connection").iter().count(), 1);
+        strip_claims(&mut hops).unwrap();
+        assert_eq!(hops.get("connection").unwrap(), "keep-alive, upgrade");
+        assert_eq!(hops.get("host").unwrap(), "a");
+        assert!(hops.get("x-hop").is_none());
+        assert_eq!(hops.get_all("connection").iter().count(), 1);
 
-        let mut only_hops = request(&[("Connection", "x-a"), ("x-a", "1")]);
-        strip_claims(&mut only_hops);
+        let mut only_hops = fields(&[("Connection", "x-a"), ("x-a", "1")]);
+        strip_claims(&mut only_hops).unwrap();
         assert!(names(&only_hops).is_empty());
     }
 
     #[test]
     fn ours_replace_what_is_there() {
-        let mut request = request(&[
+        let mut request = fields(&[
             ("X-Forwarded-Client-Cert", "Hash=forged"),
             ("X-Forwarded-For", "6.6.6.6"),
             ("X-Postern-Identity", "root"),
@@ -436,8 +439,8 @@ mod tests {
             authority: Some(&HeaderValue::from_static("wiki.example:8443")),
             request_id: &HeaderValue::from_static("r-1"),
         };
-        claims.add_to(&mut request);
-        let field = |name: &str| request.headers.get_all(name).iter().collect::<Vec<_>>();
+        claims.add_to(&mut request).unwrap();
+        let field = |name: &str| request.get_all(name).iter().collect::<Vec<_>>();
         assert!(field("x-forwarded-client-cert").is_empty());
         assert_eq!(field("x-forwarded-for"), ["192.0.2.7"]);
         assert_eq!(field("x-forwarded-host"), ["wiki.example:8443"]);
@@ -446,13 +449,13 @@ mod tests {
         assert_eq!(field("x-postern-identity"), ["zo%C3%AB%27s%20laptop"]);
 
         let other = "somebody else".into();
-        Claims { identity: &other, ..claims }.add_to(&mut request);
-        assert_eq!(request.headers.get("x-postern-identity").unwrap(), "somebody%20else");
+        Claims { identity: &other, ..claims }.add_to(&mut request).unwrap();
+        assert_eq!(request.get("x-postern-identity").unwrap(), "somebody%20else");
 
         let claims = Claims { forwarded_for: Some("203.0.113.9, 10.0.0.1"), ..claims };
-        let mut behind_a_proxy = self::request(&[]);
-        claims.add_to(&mut behind_a_proxy);
-        assert_eq!(behind_a_proxy.headers.get("x-forwarded-for").unwrap(), "203.0.113.9, 10.0.0.1, 192.0.2.7");
+        let mut behind_a_proxy = fields(&[]);
+        claims.add_to(&mut behind_a_proxy).unwrap();
+        assert_eq!(behind_a_proxy.get("x-forwarded-for").unwrap(), "203.0.113.9, 10.0.0.1, 192.0.2.7");
     }
 
     #[test]

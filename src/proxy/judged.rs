@@ -12,7 +12,8 @@ use pingora_proxy::Session;
 
 use super::enforced::Admitted;
 use super::gate::{Gate, GatedConnection};
-use super::headers::{self, Claims, names};
+use super::head;
+use super::headers::{self, Claims, X_REQUEST_ID};
 use super::hygiene::{self, Fault, Target};
 use super::me;
 use super::refusal::{Refusal, UpstreamFault};
@@ -135,13 +136,18 @@ impl Judged {
             Err(refusal) => Outcome::Refused(refusal),
         };
         self.decided_in = logged().then(|| self.clock.elapsed());
-        let permitted = self.permit().is_some();
-        if permitted {
-            let request = session.req_header_mut();
-            headers::strip_claims(request);
-            headers::set(request, names::REQUEST_ID, self.request_id.to_header_value());
+        if self.permit().is_some() && self.take_claims(session.req_header_mut()).is_err() {
+            self.outcome = Outcome::Refused(Refusal::Internal);
         }
-        permitted
+        self.permit().is_some()
+    }
+
+    /// Takes out what only the gate may say, and puts the request's id in for the proxy behind it.
+    fn take_claims(&self, request: &mut RequestHeader) -> pingora::Result<()> {
+        head::change_request(request, |fields| {
+            headers::strip_claims(fields)?;
+            headers::put(fields, X_REQUEST_ID, Some(self.request_id.to_header_value()))
+        })
     }
 
     /// Keeps what the client asked for, and of what it says about itself only what a trusted proxy may say.
@@ -285,7 +291,7 @@ fn authority(request: &RequestHeader) -> Option<HeaderValue> {
 
 /// Speaking for the client.
 impl Judged {
-    /// Tells an upstream who is asking. False when nobody was let through.
+    /// Tells an upstream who is asking. False when nobody was let through, or when it cannot be told.
     pub(super) fn claim(&self, request: &mut RequestHeader) -> bool {
         let (Some(permit), Some(gated)) = (self.permit(), &self.connection) else {
             return false;
@@ -297,8 +303,7 @@ impl Judged {
             authority: self.asked.as_ref().and_then(|asked| asked.authority.as_ref()),
             request_id: &self.request_id.to_header_value(),
         };
-        claims.add_to(request);
-        true
+        head::change_request(request, |fields| claims.add_to(fields)).is_ok()
     }
 
     /// Puts the request's id on a response, and notes what the connection becomes by it.
@@ -308,7 +313,8 @@ impl Judged {
         {
             place.speaks(Protocol::WebSocket);
         }
-        response.insert_header(names::REQUEST_ID, self.request_id.to_header_value())
+        let id = self.request_id.to_header_value();
+        head::change_response(response, |fields| headers::put(fields, X_REQUEST_ID, Some(id)))
     }
 }
 

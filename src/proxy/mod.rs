@@ -57,10 +57,12 @@
 //! }
 //! ```
 
+mod beside;
 mod conduct;
 mod enforced;
 mod farewell;
 mod gate;
+mod head;
 pub mod headers;
 pub mod hygiene;
 mod judged;

@@ -31,6 +31,18 @@ pub(super) struct Head {
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 
 impl Head {
+    /// The status of a head that lies in `bytes` whole, and what follows it. Heads hardly ever go out in pieces, and those that do
+    /// are taken in byte by byte.
+    fn whole(&self, bytes: &[u8]) -> Option<(u16, usize)> {
+        if self.seen > 0 {
+            return None;
+        }
+        let ends = |end: &usize| bytes.get(..=*end).is_some_and(|head| head.ends_with(EMPTY_LINE));
+        let end = memchr::memchr_iter(b'\n', bytes).find(ends)?;
+        let line = bytes.first_chunk().filter(|line| line.len() <= end)?;
+        Some((Head { line: *line, ..Head::default() }.status(), end + 1))
+    }
+
     /// Takes in one byte; returns the status when the head is complete.
     fn take(&mut self, byte: u8) -> Option<u16> {
         if let Some(place) = self.line.get_mut(self.seen) {
@@ -125,8 +137,12 @@ impl Progress {
                 Progress::Upgraded(frames) => return frames.take(bytes),
                 Progress::Head(head) => {
                     let Some((first, rest)) = bytes.split_first() else { return };
+                    let (status, rest) = match head.whole(bytes) {
+                        Some((status, length)) => (Some(status), bytes.get(length..).unwrap_or_default()),
+                        None => (head.take(*first), rest),
+                    };
                     bytes = rest;
-                    match head.take(*first) {
+                    match status {
                         None => {}
                         Some(101) => *self = Progress::Upgraded(Frames::default()),
                         // The answer itself is still to come.

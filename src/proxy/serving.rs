@@ -8,6 +8,7 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::beside::{Seldom, unless};
 use super::farewell;
 use super::gate::Gate;
 use super::loan::{LOAN, Loan};
@@ -45,19 +46,19 @@ impl Serving<'_> {
 
     async fn drive(&self, work: impl Future<Output = Option<Stream>>, stop: &watch::Sender<bool>, http2: bool) {
         tokio::pin!(work);
-        let mut shutdown = self.shutdown.clone();
-        let mut stopping = false;
-        let ended = loop {
+        let ended = async {
+            let mut shutdown = self.shutdown.clone();
+            let rung = self.signal.rung();
+            tokio::pin!(rung);
             tokio::select! {
                 biased;
-                _ = &mut work => return,
-                ended = self.signal.rung() => break ended,
-                _ = shutdown.changed(), if !stopping => {
-                    stopping = true;
-                    stop.send_replace(true);
-                }
+                ended = &mut rung => return ended,
+                _ = shutdown.changed() => {}
             }
+            stop.send_replace(true);
+            rung.await
         };
+        let Err(ended) = unless(&mut work, Seldom::new(ended)).await else { return };
         let session = self.place.session();
         self.gate.tell_of_end(session, ended);
         stop.send_replace(true);

@@ -15,12 +15,13 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::server::ShutdownWatch;
 
+use super::beside::unless;
 use super::farewell;
 use super::gate::Gate;
-use super::headers;
 use super::lent_stream::StreamLoan;
 use super::loan::{Asked, LOAN};
 use super::respond;
+use super::{head, headers};
 use crate::decision::{FailedService, Failure};
 use crate::enforce::{EndSignal, Ended, Protocol, Session};
 
@@ -81,12 +82,11 @@ where
         }
         let (call, session) = lend_call(session);
         let work = SIGNAL.scope(Arc::clone(&signal), self.app.process_new_http(session, shutdown));
-        let ended = tokio::select! {
-            biased;
-            done = work => return done,
-            // The work ends here, and with it the upstream's part. What was lent comes back; an HTTP/2 stream that was not is
-            // reset.
-            ended = signal.rung() => ended,
+        // Where it is ended the work is dropped, and with it the upstream's part. What was lent comes back; an HTTP/2 stream that was
+        // not is reset.
+        let ended = match unless(work, signal.rung()).await {
+            Ok(done) => return done,
+            Err(ended) => ended,
         };
         let session = signal.session()?;
         self.gate.tell_of_end(session, ended);
@@ -132,13 +132,14 @@ fn lend_call(session: ServerSession) -> (Option<Arc<StreamLoan>>, ServerSession)
 }
 
 /// Pingora takes `te` from what it does not know to be HTTP/2; without it some gRPC servers refuse the call.
-pub(super) fn restore_te(request: &RequestHeader, upstream: &mut RequestHeader) {
+pub(super) fn restore_te(request: &RequestHeader, upstream: &mut RequestHeader) -> pingora::Result<()> {
     if upstream.version == Version::HTTP_2
         && respond::is_grpc(request.version, &request.headers)
         && request.headers.get(TE).is_some_and(|te| te == TRAILERS)
     {
-        headers::set(upstream, TE.as_str(), TRAILERS);
+        head::change_request(upstream, |fields| headers::put(fields, TE, Some(TRAILERS)))?;
     }
+    Ok(())
 }
 
 /// The one value of `te` that HTTP/2 has (RFC 9113, 8.2.2).

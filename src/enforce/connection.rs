@@ -92,10 +92,17 @@ pub struct Connection {
     id: Arc<str>,
     peer: Option<SocketAddr>,
     server_name: Option<Arc<str>>,
-    credential: Option<Arc<dyn Credential>>,
     /// Whether it may be without a credential.
     anonymous: bool,
     resolved: ArcSwapOption<Resolved>,
+    hot: Hot,
+}
+
+/// What every request of the connection looks at, in one line of the processor's cache.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Hot {
+    credential: Option<Arc<dyn Credential>>,
     settled: ArcSwapOption<Settled>,
 }
 
@@ -119,6 +126,17 @@ pub(super) struct Resolved {
 }
 
 impl Settled {
+    /// Whether somebody holds the verdict, as of course this does.
+    ///
+    /// Looking at it before the device is looked at has the memory of both fetched at once; taking hold of the verdict would wait
+    /// until all that was asked before has arrived.
+    fn is_held(&self) -> bool {
+        match &self.verdict {
+            Ok(permit) => Arc::strong_count(permit) > 0,
+            Err(denial) => Arc::strong_count(denial) > 0,
+        }
+    }
+
     fn stands(&self, generation: u64, trust_epoch: u64, now: Timestamp) -> bool {
         self.basis.generation == generation
             && self.trust.from <= now
@@ -140,10 +158,9 @@ impl Connection {
             id: id.into(),
             peer,
             server_name: server_name.map(|name| name.to_ascii_lowercase().into()),
-            credential,
             anonymous: false,
             resolved: ArcSwapOption::empty(),
-            settled: ArcSwapOption::empty(),
+            hot: Hot { credential, settled: ArcSwapOption::empty() },
         }
     }
 
@@ -174,17 +191,17 @@ impl Connection {
 
     /// The certificate.
     pub fn credential(&self) -> Option<&Arc<dyn Credential>> {
-        self.credential.as_ref()
+        self.hot.credential.as_ref()
     }
 
     /// The SHA-256 of the certificate in lower-case hex; empty where there is none, which is nobody's.
     pub fn fingerprint(&self) -> &str {
-        self.credential.as_ref().map_or("", |credential| credential.fingerprint())
+        self.hot.credential.as_ref().map_or("", |credential| credential.fingerprint())
     }
 
     /// Whether whoever is at the other end is trusted now, by their certificate or because they may be without one.
     pub(super) fn trust(&self, now: Timestamp) -> Result<Trust, DenialReason> {
-        match &self.credential {
+        match &self.hot.credential {
             Some(credential) => credential.trust(now),
             None if self.anonymous => Ok(Trust { epoch: self.trust_epoch(), from: now, until: Timestamp::MAX }),
             None => Err(DenialReason::NoIdentity),
@@ -192,7 +209,7 @@ impl Connection {
     }
 
     pub(super) fn trusted_until(&self, now: Timestamp) -> Result<Timestamp, DenialReason> {
-        match &self.credential {
+        match &self.hot.credential {
             Some(credential) => credential.trusted_until(now),
             None if self.anonymous => Ok(Timestamp::MAX),
             None => Err(DenialReason::NoIdentity),
@@ -207,24 +224,25 @@ impl Connection {
     ///
     /// Takes no lock: two atomic loads tell whether posture and trust are what they were.
     pub(super) fn settled(&self, generation: u64, service: ServiceIndex, now: Timestamp) -> Option<Verdict> {
-        let settled = self.settled.load();
+        let settled = self.hot.settled.load();
         let settled = settled.as_ref()?;
-        let asked = settled.service == service && settled.stands(generation, self.trust_epoch(), now);
+        let asked =
+            settled.service == service && settled.is_held() && settled.stands(generation, self.trust_epoch(), now);
         asked.then(|| settled.verdict.clone())
     }
 
     /// Keeps a verdict with the connection, unless one stands there already: a connection that is used for several services
     /// keeps the first one's, and finds the others with the device.
     pub(super) fn settle(&self, settled: Settled, now: Timestamp) {
-        let known = self.settled.load();
+        let known = self.hot.settled.load();
         let stands = |known: &Arc<Settled>| known.stands(settled.basis.generation, self.trust_epoch(), now);
         if settled.until > now && !known.as_ref().is_some_and(stands) {
-            self.settled.store(Some(Arc::new(settled)));
+            self.hot.settled.store(Some(Arc::new(settled)));
         }
     }
 
     fn trust_epoch(&self) -> u64 {
-        self.credential.as_ref().map_or(0, |credential| credential.trust_epoch())
+        self.hot.credential.as_ref().map_or(0, |credential| credential.trust_epoch())
     }
 
     pub(super) fn resolve(&self, resolved: Resolved) {

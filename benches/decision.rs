@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "shared with benches that use more of it")]
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench that cannot be set up should stop")]
 
+mod allocator;
 mod credential;
 mod world;
 
@@ -217,22 +218,5 @@ fn evaluated(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What a hit costs by how much there is.
-fn growth(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("hit, warm, by size");
-    group.sample_size(20).measurement_time(Duration::from_secs(2));
-    for (identities, services, policies) in [(100, 100, 100), (10_000, 1000, 1000), (100_000, 10_000, 10_000)] {
-        let loaded = Loaded::new(identities, services, policies);
-        let asker = connection(7);
-        loaded.report(&asker);
-        let service = loaded.service(7);
-        let size = format!("{identities} identities, {services} services, {policies} policies");
-        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
-            bencher.iter(|| black_box(loaded.enforcer.decide(&loaded.published, &asker, service)));
-        });
-    }
-    group.finish();
-}
-
-criterion_group!(benches, evaluated, growth, cached);
+criterion_group!(benches, evaluated, cached);
 criterion_main!(benches);

@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up should stop")]
 
+mod allocator;
 #[expect(dead_code, reason = "shared with the bench of decisions, which uses all of it")]
 mod world;
 

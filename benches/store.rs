@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up should stop")]
 
+mod allocator;
 #[expect(dead_code, reason = "shared with benches that use more of it")]
 mod world;
 

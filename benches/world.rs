@@ -55,28 +55,35 @@ pub(crate) fn objects(identities: usize, services: usize, policies: usize) -> Ob
         objects.services.insert(service.id.clone(), Arc::new(service));
     }
     for (name, predicate) in predicates() {
-        let check = Check {
-            id: CheckId::from(name),
-            name: name.into(),
-            predicate,
-            applies_to: None,
-            max_age: None,
-            evidence: postern::posture::Evidence::Any,
-            remediation: None,
-        };
-        let check = PostureCheck {
-            check: Arc::new(check),
-            role_attributes: vec!["baseline".into()],
-            meta: meta(),
-            as_written: None,
-        };
-        objects.checks.insert(CheckId::from(name), Arc::new(check));
+        objects.checks.insert(CheckId::from(name), Arc::new(check(name, predicate)));
     }
     for n in 0..policies {
         let policy = policy(n);
         objects.policies.insert(policy.id.clone(), Arc::new(policy));
     }
     objects
+}
+
+/// Every policy asks for so many checks instead of five, of the same five kinds.
+pub(crate) fn give_checks(objects: &mut Objects, number: usize) {
+    objects.checks.clear();
+    for (n, (name, predicate)) in predicates().into_iter().cycle().take(number).enumerate() {
+        let name = format!("{name}-{n}");
+        objects.checks.insert(CheckId::new(name.clone()), Arc::new(check(&name, predicate)));
+    }
+}
+
+fn check(name: &str, predicate: Predicate) -> PostureCheck {
+    let check = Check {
+        id: CheckId::new(name.to_owned()),
+        name: name.into(),
+        predicate,
+        applies_to: None,
+        max_age: None,
+        evidence: postern::posture::Evidence::Any,
+        remediation: None,
+    };
+    PostureCheck { check: Arc::new(check), role_attributes: vec!["baseline".into()], meta: meta(), as_written: None }
 }
 
 fn service(n: usize) -> Service {

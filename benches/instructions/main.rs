@@ -8,6 +8,8 @@
 #![expect(dead_code, reason = "shared with benches that use more of it")]
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up should stop")]
 
+#[path = "../allocator.rs"]
+mod allocator;
 mod baseline;
 mod callgrind;
 #[path = "../credential.rs"]

@@ -8,6 +8,8 @@
 
 #![expect(dead_code, reason = "shared with benches that use more of it")]
 
+#[path = "../allocator.rs"]
+mod allocator;
 #[path = "../credential.rs"]
 mod credential;
 mod foreign;

@@ -65,7 +65,7 @@ impl Serve {
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let postern = Postern::from_config(config)?;
-        runtime.block_on(world::report_posture(&postern))?;
+        runtime.block_on(world::report_posture(&postern, world::Size::USUAL))?;
         let (address, _serving) = runtime.block_on(start(kind, postern, origin))?;
         let ended = process::answer(address);
         runtime.shutdown_background();

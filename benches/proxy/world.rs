@@ -26,25 +26,27 @@ pub(crate) struct Size {
     identities: usize,
     services: usize,
     policies: usize,
+    /// Groups that all of them are spread over: `policies / groups` lead an identity to a service.
+    groups: usize,
     /// Identities that ask; those have certificates and a posture.
     askers: usize,
 }
 
 impl Size {
-    pub(crate) const USUAL: Size = Size { identities: 1000, services: 100, policies: 100, askers: ASKERS };
+    pub(crate) const USUAL: Size = Size { identities: 1000, services: 100, policies: 100, groups: 10, askers: ASKERS };
     /// For where reading it in would take longer than what is measured.
-    pub(crate) const SMALL: Size = Size { identities: 20, services: 20, policies: 20, askers: 1 };
+    pub(crate) const SMALL: Size = Size { identities: 20, services: 20, policies: 20, groups: 10, askers: 1 };
+    /// For what a large policy costs.
+    pub(crate) const LARGE: Size =
+        Size { identities: 100_000, services: 10_000, policies: 10_000, groups: 1000, askers: ASKERS };
 }
 
 /// Most identities that ask.
 const ASKERS: usize = 16;
 
-/// Groups that identities, services and policies are spread over: `policies / GROUPS` lead an identity to a service.
-const GROUPS: usize = 10;
-
 /// Devices that ask, as numbers of identities: all of them in the group that may reach [`HOST`].
-fn askers(count: usize) -> impl Iterator<Item = usize> {
-    (0..count).map(|number| number * GROUPS + 7)
+fn askers(size: Size) -> impl Iterator<Item = usize> {
+    (0..size.askers).map(move |number| number * size.groups + 7)
 }
 
 fn uri(number: usize) -> String {
@@ -73,7 +75,7 @@ impl World {
         let names = ["*.bench.example".to_owned()];
         pki::issue_server(&pki, &ServerRequest { name: "server", dns_names: &names, ip_addresses: &[], days: 1 }, now)?;
         let mut clients = Vec::new();
-        for number in askers(size.askers) {
+        for number in askers(size) {
             let (name, uri) = (format!("device-{number}"), uri(number));
             let request = ClientRequest { name: &name, spiffe_uri: Some(&uri), emails: &[], dns_names: &[], days: 1 };
             clients.push(pki::issue_client(&pki, &request, now)?);
@@ -121,7 +123,7 @@ fn configuration() -> Value {
 }
 
 fn policy(origin: SocketAddr, size: Size) -> Value {
-    let group = |number: usize| format!("group-{}", number % GROUPS);
+    let group = |number: usize| format!("group-{}", number % size.groups);
     let identities: Vec<_> = (0..size.identities)
         .map(|number| {
             json!({
@@ -195,9 +197,9 @@ fn digest() -> String {
 }
 
 /// Reports for each device that may ask what satisfies every check.
-pub(crate) async fn report_posture(postern: &Postern) -> Result<()> {
+pub(crate) async fn report_posture(postern: &Postern, size: Size) -> Result<()> {
     let enforcer = postern.enforcer();
-    for number in askers(ASKERS) {
+    for number in askers(size) {
         let device = {
             let published = enforcer.published();
             let connection = Connection::new("bench", None, None, Some(Believed::of(&uri(number))?));

@@ -44,6 +44,7 @@ pub(crate) fn objects(identities: usize, services: usize, policies: usize) -> Ob
             disabled: false,
             enrolment: None,
             certificates: Vec::new(),
+            service_configs: Vec::new(),
             kept: serde_json::Map::new(),
             meta: meta(),
             id: id.clone(),

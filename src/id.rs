@@ -70,4 +70,6 @@ id_types! {
     ConnectionId;
     /// The id of a config of services.
     ConfigId;
+    /// The id of a type of configs.
+    ConfigTypeId;
 }

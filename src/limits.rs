@@ -467,6 +467,10 @@ pub const API_FAMILIAR_SOURCES_MAX: usize = 16;
 pub const CONFIG_NOTES_MAX: usize = 32;
 /// Configs of one service.
 pub const CONFIGS_PER_SERVICE_MAX: usize = 32;
+/// Configs that one identity is shown in the place of those of services.
+pub const CONFIGS_PER_IDENTITY_MAX: usize = 1024;
+/// Types of configs that a client may ask to see.
+pub const CONFIG_TYPES_WANTED_MAX: usize = 64;
 /// Sessions of one identity with the client API; past it the one that has been quiet longest ends.
 pub const API_SESSIONS_PER_IDENTITY_MAX: usize = 16;
 /// How long such a session lasts without a request.

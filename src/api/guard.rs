@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use crate::clock::Timestamp;
 use crate::config;
-use crate::dialect::openziti::{ErrorCode, PasswordLogin};
+use crate::dialect::openziti::{CertificateLogin, ErrorCode, PasswordLogin, WantedConfigTypes};
 use crate::enforce::{Connection, Enforcer};
 use crate::limits;
 use crate::secret::Secret;
@@ -38,6 +38,20 @@ pub(super) struct Admitted {
     pub(super) operator: Operator,
     /// The session they came in by; none with a configured token or a certificate.
     pub(super) session: Option<Key>,
+    /// The types of configs whose data they want to see with services.
+    config_types: Arc<WantedConfigTypes>,
+}
+
+impl Admitted {
+    /// Somebody who came in without a session.
+    fn by_credential(operator: Operator) -> Self {
+        Admitted { operator, session: None, config_types: Arc::default() }
+    }
+
+    /// The types of configs whose data is wanted with services: those of the query, or else those of the login.
+    pub(super) fn wanted_config_types(&self, query: &[(String, String)]) -> Result<Arc<WantedConfigTypes>, Refusal> {
+        Ok(WantedConfigTypes::read(query)?.map_or_else(|| Arc::clone(&self.config_types), Arc::new))
+    }
 }
 
 /// Somebody who has just logged in.
@@ -75,13 +89,14 @@ impl Guard {
         let now = self.now();
         let Some(presented) = Presented::of(headers, language) else {
             let operator = self.by_certificate(connection, now).ok_or(ErrorCode::Unauthorized)?;
-            return Ok(Admitted { operator, session: None });
+            return Ok(Admitted::by_credential(operator));
         };
         // Before the lock-out: nobody guesses a session's token, and who is in stays in, whoever shares the address.
         let used = presented.email.is_none().then(|| self.sessions.used(presented.token, &self.access, now)).flatten();
         if let Some(used) = used {
             let (operator, key) = used.ok_or(ErrorCode::Unauthorized)?;
-            return Ok(Admitted { operator, session: Some(key) });
+            let config_types = self.sessions.get(key).map(|session| session.config_types).unwrap_or_default();
+            return Ok(Admitted { operator, session: Some(key), config_types });
         }
         let source = address(connection);
         if let Some(remaining) = source.and_then(|source| self.guessing.locked_out(source, now)) {
@@ -93,11 +108,15 @@ impl Guard {
             }
             ErrorCode::Unauthorized
         })?;
-        Ok(Admitted { operator, session: None })
+        Ok(Admitted::by_credential(operator))
     }
 
     /// Begins a session for the holder of the connection's certificate.
-    pub(super) fn login_by_certificate(&self, connection: &Connection) -> Result<LoggedIn, Refusal> {
+    pub(super) fn login_by_certificate(
+        &self,
+        told: CertificateLogin,
+        connection: &Connection,
+    ) -> Result<LoggedIn, Refusal> {
         let now = self.now();
         let known = connection.credential().zip(self.by_certificate(connection, now));
         let Some((credential, operator)) = known else {
@@ -105,7 +124,7 @@ impl Guard {
             tracing::warn!(method = "cert", certificate = described, peer = peer(connection), "login refused");
             return Err(ErrorCode::Unauthorized.into());
         };
-        self.begin(operator, Shown::Certificate(Arc::clone(credential)), "cert", connection)
+        self.begin(operator, Shown::Certificate(Arc::clone(credential)), told.config_types, connection)
     }
 
     /// Begins a session for who knows a user's password.
@@ -132,7 +151,7 @@ impl Guard {
         };
         self.guessing.right_login(user, source);
         let shown = Shown::Password(Arc::clone(&operator.name));
-        self.begin(operator, shown, "password", connection)
+        self.begin(operator, shown, login.config_types.clone(), connection)
     }
 
     /// Ends the session somebody came in by.
@@ -145,10 +164,11 @@ impl Guard {
         &self,
         operator: Operator,
         shown: Shown,
-        method: &str,
+        config_types: WantedConfigTypes,
         connection: &Connection,
     ) -> Result<LoggedIn, Refusal> {
-        let begun = self.sessions.begin(&operator, shown, address(connection), self.now());
+        let method = shown.method();
+        let begun = self.sessions.begin(&operator, shown, address(connection), config_types, self.now());
         let (token, session) = begun.map_err(|_| {
             tracing::error!("no session can begin: the system gives no random bytes");
             ErrorCode::Unavailable

@@ -12,6 +12,7 @@ use ring::error::Unspecified;
 
 use crate::clock::Timestamp;
 use crate::config::{Admin as Access, AdminSession};
+use crate::dialect::openziti::WantedConfigTypes;
 use crate::enforce::Credential;
 use crate::limits;
 use crate::secret::Secret;
@@ -30,6 +31,14 @@ pub(super) enum Shown {
 }
 
 impl Shown {
+    /// What logging in by it is called.
+    pub(super) const fn method(&self) -> &'static str {
+        match self {
+            Shown::Password(_) => "password",
+            Shown::Certificate(_) => "cert",
+        }
+    }
+
     /// Whose it is, if it is good now.
     pub(super) fn operator(&self, access: &Access, now: Timestamp) -> Option<Operator> {
         match self {
@@ -51,6 +60,8 @@ pub(super) struct Session {
     pub(super) created_at: Timestamp,
     pub(super) last_activity_at: Timestamp,
     pub(super) expires_at: Timestamp,
+    /// The types of configs whose data its holder wants to see with services.
+    pub(super) config_types: Arc<WantedConfigTypes>,
 }
 
 /// The sessions that have not ended. Their number is bounded for each operator, and the configuration names the operators.
@@ -76,6 +87,7 @@ impl Sessions {
         operator: &Operator,
         shown: Shown,
         address: Option<IpAddr>,
+        config_types: WantedConfigTypes,
         now: Timestamp,
     ) -> Result<(Secret, Session), Unspecified> {
         let token = token::fresh()?;
@@ -87,6 +99,7 @@ impl Sessions {
             created_at: now,
             last_activity_at: now,
             expires_at: self.end_of(now, now),
+            config_types: Arc::new(config_types),
         };
         let mut kept = self.kept();
         kept.retain(|_, session| now < session.expires_at);
@@ -166,7 +179,8 @@ mod tests {
 
     fn begin(sessions: &Sessions, user: &str, now: Timestamp) -> Secret {
         let operator = Operator::of_user(&access(), user).unwrap();
-        sessions.begin(&operator, Shown::Password(user.into()), None, now).unwrap().0
+        let nothing = WantedConfigTypes::Nothing;
+        sessions.begin(&operator, Shown::Password(user.into()), None, nothing, now).unwrap().0
     }
 
     fn is_good(sessions: &Sessions, token: &Secret, now: Timestamp) -> bool {

@@ -46,7 +46,8 @@ fn in_openziti(operator: &Operator) -> Result<Value, OperatorError> {
             let text = |object: &Value, name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
             configs = shown.iter().filter_map(|config| Some((text(config, "id")?, text(config, "name")?))).collect();
         }
-        let written = shown.iter().map(|object| openziti::exported(kind, object, &configs)).collect();
+        let made = shown.iter().filter(|object| !openziti::is_built_in(kind, object));
+        let written = made.map(|object| openziti::exported(kind, object, &configs)).collect();
         document.insert(kind.key().to_owned(), Value::Array(written));
     }
     Ok(Value::Object(document))

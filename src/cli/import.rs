@@ -14,8 +14,8 @@ use super::operator::{Operator, OperatorError};
 use super::terminal::{Style, Terminal};
 use crate::clock::{Clock, Timestamp};
 use crate::config::ServiceDefaults;
-use crate::dialect::openziti::{self, ImportKind, ImportReport, ImportTarget, Outcome};
-use crate::id::{CheckId, ConfigId, IdentityId, PolicyId, ServiceId};
+use crate::dialect::openziti::{self, ConfigTypes, ImportKind, ImportReport, ImportTarget, Outcome};
+use crate::id::{CheckId, ConfigId, ConfigTypeId, IdentityId, PolicyId, ServiceId};
 use crate::limits;
 use crate::policy::Objects;
 use crate::policy::compile::compile;
@@ -182,8 +182,14 @@ impl Rehearsal {
                 let check = openziti::create_posture_check(body, CheckId::from(id), self.now)?;
                 objects.checks.insert(CheckId::from(id), Arc::new(check));
             }
+            ImportKind::ConfigType => {
+                let types = ConfigTypes::of(&self.objects);
+                let kind = openziti::create_config_type(body, ConfigTypeId::from(id), types, self.now)?;
+                objects.config_types.insert(ConfigTypeId::from(id), Arc::new(kind));
+            }
             ImportKind::Config => {
-                let config = openziti::create_config(body, ConfigId::from(id), self.now)?;
+                let types = ConfigTypes::of(&self.objects);
+                let config = openziti::create_config(body, ConfigId::from(id), types, self.now)?;
                 objects.configs.insert(ConfigId::from(id), Arc::new(config));
             }
             ImportKind::Service => {
@@ -214,6 +220,7 @@ impl ImportTarget for Rehearsal {
             ImportKind::PostureCheck => named(
                 objects.checks.values().find(|check| *check.check.name == *name).map(|check| check.check.id.as_str()),
             ),
+            ImportKind::ConfigType => named(ConfigTypes::of(objects).called(name).map(|kind| kind.id())),
             ImportKind::Config => {
                 named(objects.configs.values().find(|config| *config.name == *name).map(|config| config.id.as_str()))
             }

@@ -483,6 +483,7 @@ impl Enforcer {
             disabled: false,
             enrolment: None,
             certificates: Vec::new(),
+            service_configs: Vec::new(),
             kept: serde_json::Map::new(),
             meta: Meta { created_at: now, updated_at: now, tags: serde_json::Map::new(), origin: Origin::Enrolled },
         });

@@ -10,8 +10,11 @@ use super::busy::busy;
 use super::enforcer::{Enforcer, Sources};
 use super::unreadable;
 use crate::dialect::cloudflare;
-use crate::id::{CertificateId, CheckId, ConfigId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId};
+use crate::id::{
+    CertificateId, CheckId, ConfigId, ConfigTypeId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId,
+};
 use crate::policy::compile::{CompileError, compile};
+use crate::policy::config_type::OwnConfigType;
 use crate::policy::device_list::DeviceList;
 use crate::policy::integration::Integration;
 use crate::policy::objects::{Identity, Objects, PostureCheck, Service, ServicePolicy};
@@ -129,6 +132,9 @@ objects! {
         |object: &Integration| object.id.clone();
     /// A config of services.
     Config(ConfigId, ServiceConfig) = "config", "config/", configs, |object: &ServiceConfig| object.id.clone();
+    /// A type of configs.
+    ConfigType(ConfigTypeId, OwnConfigType) = "config type", "config-type/", config_types,
+        |object: &OwnConfigType| object.id.clone();
 }
 
 /// Why a change was not made. Nothing of it is in force.
@@ -305,6 +311,7 @@ pub(super) fn merged(sources: &Sources) -> Objects {
     objects.signing_certificates.extend(sources.files.signing_certificates.clone());
     objects.integrations.extend(sources.files.integrations.clone());
     objects.configs.extend(sources.files.configs.clone());
+    objects.config_types.extend(sources.files.config_types.clone());
     for rule in objects.lists.values().filter_map(|list| cloudflare::implicit_rule(list)) {
         objects.checks.entry(rule.check.id.clone()).or_insert_with(|| Arc::new(rule));
     }

@@ -40,6 +40,7 @@ pub(super) fn stand_in(key: &str, now: Timestamp) -> Option<Object> {
             disabled: true,
             enrolment: None,
             certificates: Vec::new(),
+            service_configs: Vec::new(),
             kept: Map::new(),
             meta,
         }))),

@@ -47,6 +47,7 @@ fn locate(mut service: Service, configs: &[&ServiceConfig]) -> Result<Service, (
         let nothing = match &config.says {
             Says::Asked { hosts, .. } => hosts.is_empty(),
             Says::Served { targets, .. } => targets.is_empty(),
+            Says::Nothing => false,
         };
         if nothing {
             return wrong(Misfit::Nothing(config.left_out.join("; ")));

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod compile;
+pub mod config_type;
 pub mod device_list;
 pub mod diff;
 pub mod enrolment;

@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
-use crate::id::{CertificateId, CheckId, ConfigId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId};
+use crate::id::{
+    CertificateId, CheckId, ConfigId, ConfigTypeId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId,
+};
 use crate::posture::check::Check;
 
+use super::config_type::OwnConfigType;
 use super::device_list::DeviceList;
 use super::enrolment::{EnrolledCertificate, PendingEnrolment};
 use super::expression::Expression;
@@ -39,6 +42,8 @@ pub struct Objects {
     pub integrations: BTreeMap<ConnectionId, Arc<Integration>>,
     /// Configs that services refer to.
     pub configs: BTreeMap<ConfigId, Arc<ServiceConfig>>,
+    /// Types of configs beside those that are read here.
+    pub config_types: BTreeMap<ConfigTypeId, Arc<OwnConfigType>>,
 }
 
 /// What every object carries beside its own content.
@@ -96,8 +101,21 @@ pub struct Identity {
     /// Members that a public language's clients wrote and that say nothing here, to be shown to them again.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub kept: Map<String, Value>,
+    /// Configs that it is shown in the place of those that a service has of the same types.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub service_configs: Vec<AssignedConfig>,
     /// Times, tags and origin.
     pub meta: Meta,
+}
+
+/// A config that one identity is shown with a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssignedConfig {
+    /// The service.
+    pub service: ServiceId,
+    /// The config.
+    pub config: ConfigId,
 }
 
 impl Identity {
@@ -115,6 +133,7 @@ impl Identity {
             disabled: false,
             enrolment: None,
             certificates: Vec::new(),
+            service_configs: Vec::new(),
             kept: Map::new(),
             meta: Meta { created_at: never, updated_at: never, tags: Map::new(), origin: Origin::Api },
         }

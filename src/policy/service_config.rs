@@ -55,6 +55,8 @@ pub enum Says {
         /// Longest wait for a connection.
         connect_timeout: Option<Duration>,
     },
+    /// Nothing: it is for clients.
+    Nothing,
 }
 
 /// A place a service is served from, as far as it is fixed.

@@ -126,6 +126,7 @@ fn objects() -> BTreeMap<&'static str, Vec<[Value; 3]>> {
         "upstreams": ["127.0.0.1:8080", {"address": "127.0.0.1:8081", "weight": 2}]});
     let config = json!({"name": "served", "configTypeId": "NH5p4FpGR",
         "data": {"protocol": "tcp", "address": "10.0.0.7", "port": 8080}});
+    let kind = json!({"name": "printer.v1", "schema": {"type": "object"}, "tags": {"team": "x"}});
     let policy = json!({"name": "files for staff", "type": "Dial", "semantic": "AnyOf", "identityRoles": ["#staff"],
         "serviceRoles": ["@wiki-id"], "postureCheckRoles": ["@domain-id", "#baseline"],
         "postureExpression": {"any": [{"check": "domain-id"}]}});
@@ -147,6 +148,7 @@ fn objects() -> BTreeMap<&'static str, Vec<[Value; 3]>> {
         ("/identities", vec![[identity.clone(), identity, json!({"roleAttributes": ["staff", "home"]})]]),
         ("/services", vec![[service.clone(), service, json!({"disclosure": "values", "concealed": true})]]),
         ("/configs", vec![[config.clone(), config, json!({"tags": {"team": "x"}})]]),
+        ("/config-types", vec![[kind.clone(), kind, json!({"schema": null})]]),
         ("/service-policies", vec![[policy.clone(), policy, json!({"semantic": "AllOf"})]]),
     ])
 }
@@ -228,6 +230,18 @@ async fn configs(reader: &mut Reader, config: &str) {
     assert_eq!((status, &shown["data"]["config"]["host.v1"]["port"]), (200, &json!(8080)));
     reader.succeed("GET", &format!("{one}/configs"), &[&service], Value::Null).await;
     reader.succeed("GET", &format!("{MANAGEMENT}/configs/{{id}}/services"), &[config], Value::Null).await;
+    let (status, _) =
+        reader.ask("GET", &format!("{MANAGEMENT}/services"), &[], "?asIdentity=laptop", &Value::Null).await;
+    assert_eq!(status, 200);
+    let owner = json!({"name": "owner", "type": "Default", "isAdmin": false});
+    let owner = reader.make("/identities", owner).await;
+    let assigned = format!("{MANAGEMENT}/identities/{{id}}/service-configs");
+    let pairs = json!([{"serviceId": service, "configId": config}]);
+    reader.succeed("POST", &assigned, &[&owner], pairs.clone()).await;
+    let shown = reader.succeed("GET", &assigned, &[&owner], Value::Null).await;
+    assert_eq!(shown["data"][0]["service"]["name"], "by config");
+    reader.succeed("DELETE", &assigned, &[&owner], pairs).await;
+    reader.succeed("DELETE", &format!("{MANAGEMENT}/identities/{{id}}"), &[&owner], Value::Null).await;
     reader.succeed("DELETE", &one, &[&service], Value::Null).await;
 }
 
@@ -278,7 +292,6 @@ async fn relations_and_catalogue(reader: &mut Reader) {
         ("/posture-check-types/{id}", "OS"),
         ("/auth-policies/{id}", "default"),
         ("/identity-types/{id}", "Default"),
-        ("/config-types/{id}", "NH5p4FpGR"),
         ("/config-types/{id}/configs", "NH5p4FpGR"),
     ] {
         reader.succeed("GET", &format!("{MANAGEMENT}{path}"), &[id], Value::Null).await;
@@ -287,7 +300,6 @@ async fn relations_and_catalogue(reader: &mut Reader) {
         "/posture-check-types",
         "/auth-policies",
         "/identity-types",
-        "/config-types",
         "/identity-role-attributes",
         "/service-role-attributes",
         "/posture-check-role-attributes",

@@ -53,6 +53,7 @@ pub(crate) fn identity(id: &str, name: &str, attributes: &[String]) -> Identity 
         disabled: false,
         enrolment: None,
         certificates: Vec::new(),
+        service_configs: Vec::new(),
         kept: serde_json::Map::new(),
         meta: meta(),
     }

@@ -25,6 +25,7 @@ pub(crate) fn identity(name: &str) -> Identity {
         disabled: false,
         enrolment: None,
         certificates: Vec::new(),
+        service_configs: Vec::new(),
         kept: serde_json::Map::new(),
         meta: meta(),
     }

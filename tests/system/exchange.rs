@@ -79,10 +79,11 @@ fn outcomes(output: &Output) -> Vec<(String, String, String)> {
 const EXPECTED: [(&str, &str, &str); 14] = [
     ("posture check", "OS", "taken"),
     ("posture check", "Bad", "refused"),
+    ("config type", "Empty Config Type", "taken"),
     ("config", "app-intercept", "changed"),
     ("config", "app-host", "taken"),
-    ("config", "odd", "left"),
-    ("service", "app", "changed"),
+    ("config", "odd", "taken"),
+    ("service", "app", "taken"),
     ("identity", "alice", "taken"),
     ("identity", "bob", "changed"),
     ("identity", "router1", "left"),
@@ -90,7 +91,6 @@ const EXPECTED: [(&str, &str, &str); 14] = [
     ("service policy", "dial", "taken"),
     ("service policy", "strict", "refused"),
     ("authentication policy", "Test123", "left"),
-    ("config type", "Empty Config Type", "left"),
 ];
 
 #[tokio::test]

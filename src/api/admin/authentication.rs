@@ -16,7 +16,7 @@ use crate::api::language::Language;
 use crate::api::refusal::Refusal;
 use crate::api::sessions::Session;
 use crate::clock::Timestamp;
-use crate::dialect::openziti::{self, ApiError, ApiSession, ErrorCode, FieldError};
+use crate::dialect::openziti::{self, ApiError, ApiSession, ConfigTypes, ErrorCode, FieldError};
 use crate::enforce::Connection;
 use crate::id::IdentityId;
 use crate::limits;
@@ -54,15 +54,17 @@ pub(super) async fn authenticate(
 }
 
 async fn login(guard: &Guard, connection: &Connection, how: How, request: Request) -> Result<LoggedIn, Refusal> {
+    let bounds = BodyBounds { bytes: limits::API_LOGIN_BYTES_MAX, time: limits::API_BODY_TIME_MAX };
     match how.method.as_deref() {
         Some("password") => {
-            let bounds = BodyBounds { bytes: limits::API_LOGIN_BYTES_MAX, time: limits::API_BODY_TIME_MAX };
             let body = body::json(request, bounds).await?;
             let login = openziti::read_password_login(&body)?;
             guard.login_by_password(&login, connection).await
         }
-        // What clients tell of themselves in the body is of no use here.
-        Some("cert") => guard.login_by_certificate(connection),
+        Some("cert") => {
+            let told = openziti::read_certificate_login(&body::json_or_nothing(request, bounds).await?)?;
+            guard.login_by_certificate(told, connection)
+        }
         other => {
             let sent = other.map_or(Value::Null, Value::from);
             Err(ApiError::invalid(FieldError::new("method", "must be `password` or `cert`", &sent)).into())
@@ -99,6 +101,7 @@ pub(super) async fn current_session(
         expires_at: now.after(guard.sessions.lasting().idle),
         idle: guard.sessions.lasting().idle,
         second_factor: openziti::SecondFactor::default(),
+        config_types: Vec::new(),
     });
     Ok(Json(openziti::detail(detail)).into_response())
 }
@@ -136,6 +139,7 @@ fn as_identity(operator: &Operator, since: Timestamp) -> Identity {
         disabled: false,
         enrolment: None,
         certificates: Vec::new(),
+        service_configs: Vec::new(),
         kept: serde_json::Map::new(),
         meta: Meta { created_at: since, updated_at: since, tags: serde_json::Map::new(), origin: Origin::Api },
     }
@@ -143,6 +147,8 @@ fn as_identity(operator: &Operator, since: Timestamp) -> Identity {
 
 fn show(guard: &Guard, operator: &Operator, session: &Session, token: &str) -> Response {
     let operator_id = operator.id();
+    let published = guard.enforcer.published();
+    let types = ConfigTypes::of(published.snapshot().objects());
     let detail = openziti::api_session(ApiSession {
         id: &session.id,
         token,
@@ -155,6 +161,7 @@ fn show(guard: &Guard, operator: &Operator, session: &Session, token: &str) -> R
         expires_at: session.expires_at,
         idle: guard.sessions.lasting().idle,
         second_factor: openziti::SecondFactor::default(),
+        config_types: session.config_types.ids(types),
     });
     Json(openziti::detail(detail)).into_response()
 }

@@ -13,16 +13,13 @@ use super::Admin;
 use super::objects::{Parameters, has_a_word};
 use crate::api::refusal::Refusal;
 use crate::dialect::openziti::{
-    self, AuthPolicy, ConfigType, ErrorCode, IdentityType, ListQuery, Listed, PostureCheckType, RoleAttribute,
-    filterable,
+    self, AuthPolicy, ErrorCode, IdentityType, ListQuery, Listed, PostureCheckType, RoleAttribute, filterable,
 };
 
 pub(super) fn router() -> Router<Admin> {
     Router::new()
         .route("/posture-check-types", get(posture_check_types))
         .route("/posture-check-types/{id}", get(posture_check_type))
-        .route("/config-types", get(config_types))
-        .route("/config-types/{id}", get(config_type))
         .route("/auth-policies", get(auth_policies))
         .route("/auth-policies/{id}", get(auth_policy))
         .route("/identity-types", get(identity_types))
@@ -39,14 +36,6 @@ async fn posture_check_types(Query(query): Parameters) -> Result<Response, Refus
 
 async fn posture_check_type(Path(id): Path<String>) -> Result<Response, Refusal> {
     one(PostureCheckType::ALL.iter().find(|kind| kind.id() == id), openziti::posture_check_type)
-}
-
-async fn config_types(Query(query): Parameters) -> Result<Response, Refusal> {
-    standing(&query, &ConfigType::ALL, openziti::config_type)
-}
-
-async fn config_type(Path(id): Path<String>) -> Result<Response, Refusal> {
-    one(ConfigType::of_id(&id).as_ref(), openziti::config_type)
 }
 
 async fn auth_policies(Query(query): Parameters) -> Result<Response, Refusal> {

@@ -1,17 +1,23 @@
-//! Configs, shown, with the services that refer to them.
+//! Configs and their types, shown, with the services and identities that refer to them.
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 
 use super::Admin;
-use super::objects::{Parameters, services_among};
+use super::objects::{Parameters, ServiceSight, services_among};
+use super::writes::change_identity;
+use crate::api::access::Operator;
+use crate::api::body::{self, BodyBounds};
+use crate::api::guard::Admitted;
 use crate::api::refusal::Refusal;
-use crate::dialect::openziti::{self, ConfigType, ErrorCode, ListQuery, filterable};
+use crate::dialect::openziti::{self, AnyConfigType, ConfigTypes, ErrorCode, ListQuery, filterable};
 use crate::enforce::busy;
+use crate::policy::Objects;
+use crate::policy::objects::Identity;
 use crate::policy::service_config::ServiceConfig;
 
 pub(super) fn router() -> Router<Admin> {
@@ -20,33 +26,41 @@ pub(super) fn router() -> Router<Admin> {
         .route("/configs/{id}", get(show))
         .route("/configs/{id}/services", get(services))
         .route("/services/{id}/configs", get(of_service))
+        .route("/config-types", get(types))
+        .route("/config-types/{id}", get(show_type))
         .route("/config-types/{id}/configs", get(of_type))
+        .route("/identities/{id}/service-configs", get(assigned).post(assign).delete(unassign))
 }
 
 async fn list(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
-    among(&query, published.snapshot().objects().configs.values().map(Arc::as_ref))
+    let objects = published.snapshot().objects();
+    among(objects, &query, objects.configs.values().map(Arc::as_ref))
 }
 
 /// A list of these configs, in the order of their ids.
 fn among<'a>(
+    objects: &'a Objects,
     query: &[(String, String)],
     configs: impl Iterator<Item = &'a ServiceConfig>,
 ) -> Result<Response, Refusal> {
     busy(|| {
-        let page = ListQuery::<ServiceConfig>::read(query)?.page(configs).map(openziti::config);
+        let types = ConfigTypes::of(objects);
+        let page = ListQuery::<ServiceConfig>::read(query)?.page(configs).map(|config| openziti::config(config, types));
         Ok(Json(openziti::list(page, filterable::CONFIGS)).into_response())
     })
 }
 
 async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
-    let config = published.snapshot().objects().configs.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
-    Ok(Json(openziti::detail(openziti::config(config))).into_response())
+    let objects = published.snapshot().objects();
+    let config = objects.configs.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
+    Ok(Json(openziti::detail(openziti::config(config, ConfigTypes::of(objects)))).into_response())
 }
 
 async fn services(
     State(admin): State<Admin>,
+    Extension(admitted): Extension<Admitted>,
     Path(id): Path<String>,
     Query(query): Parameters,
 ) -> Result<Response, Refusal> {
@@ -54,7 +68,8 @@ async fn services(
     let objects = published.snapshot().objects();
     let config = objects.configs.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
     let users = objects.services.values().filter(|service| service.configs.contains(&config.id));
-    services_among(published.snapshot(), &query, users.map(Arc::as_ref))
+    let wanted = admitted.wanted_config_types(&query)?;
+    services_among(&ServiceSight::new(published.snapshot(), &wanted), &query, users.map(Arc::as_ref))
 }
 
 async fn of_service(
@@ -66,7 +81,23 @@ async fn of_service(
     let objects = published.snapshot().objects();
     let service = objects.services.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
     let configs = objects.configs.values().filter(|config| service.configs.contains(&config.id));
-    among(&query, configs.map(Arc::as_ref))
+    among(objects, &query, configs.map(Arc::as_ref))
+}
+
+async fn types(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
+    let published = admin.enforcer.published();
+    busy(|| {
+        let mut all: Vec<_> = ConfigTypes::of(published.snapshot().objects()).all().collect();
+        all.sort_unstable_by_key(AnyConfigType::id);
+        let page = ListQuery::<AnyConfigType<'_>>::read(&query)?.page(all.iter()).map(openziti::config_type);
+        Ok(Json(openziti::list(page, filterable::CONFIG_TYPES)).into_response())
+    })
+}
+
+async fn show_type(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let published = admin.enforcer.published();
+    let kind = ConfigTypes::of(published.snapshot().objects()).of_id(&id).ok_or(ErrorCode::NotFound)?;
+    Ok(Json(openziti::detail(openziti::config_type(&kind))).into_response())
 }
 
 async fn of_type(
@@ -74,8 +105,47 @@ async fn of_type(
     Path(id): Path<String>,
     Query(query): Parameters,
 ) -> Result<Response, Refusal> {
-    let kind = ConfigType::of_id(&id).ok_or(ErrorCode::NotFound)?;
     let published = admin.enforcer.published();
-    let configs = published.snapshot().objects().configs.values().filter(|config| *config.type_id == *kind.id());
-    among(&query, configs.map(Arc::as_ref))
+    let objects = published.snapshot().objects();
+    let kind = ConfigTypes::of(objects).of_id(&id).ok_or(ErrorCode::NotFound)?;
+    let configs = objects.configs.values().filter(|config| *config.type_id == *kind.id());
+    among(objects, &query, configs.map(Arc::as_ref))
+}
+
+/// The configs that an identity is shown in the place of those of services.
+async fn assigned(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let published = admin.enforcer.published();
+    let objects = published.snapshot().objects();
+    let identity = objects.identities.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
+    Ok(Json(openziti::detail(openziti::assigned_configs(identity, objects))).into_response())
+}
+
+async fn assign(
+    admin: State<Admin>,
+    operator: Extension<Operator>,
+    id: Path<String>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    operator.must_be_admin()?;
+    let body = body::json(request, BodyBounds::WRITE).await?;
+    change_identity(admin, operator, id, "configs assigned", move |identity, objects| {
+        let service_configs = openziti::read_assignments(&body, identity, objects)?;
+        Ok(Identity { service_configs, ..identity.clone() })
+    })
+    .await
+}
+
+async fn unassign(
+    admin: State<Admin>,
+    operator: Extension<Operator>,
+    id: Path<String>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    operator.must_be_admin()?;
+    let body = body::json_or_nothing(request, BodyBounds::WRITE).await?;
+    change_identity(admin, operator, id, "configs taken back", move |identity, _| {
+        let service_configs = openziti::read_unassignments(&body, identity)?;
+        Ok(Identity { service_configs, ..identity.clone() })
+    })
+    .await
 }

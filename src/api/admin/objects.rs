@@ -8,17 +8,19 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 
 use crate::dialect::openziti::{
-    self, Activity, ErrorCode, IdentityDetail, ListQuery, ListedPolicy, RoleNames, ServiceDetail, ServiceInside,
-    TypeId, WantedConfigTypes, filterable,
+    self, Activity, ErrorCode, IdentityDetail, ListQuery, ListedPolicy, RoleNames, ServiceDetail, ShownConfigs, TypeId,
+    WantedConfigTypes, filterable,
 };
 use crate::enforce::busy;
 use crate::id::IdentityId;
 use crate::policy::objects::{Identity, PostureCheck, Service, ServicePolicy};
+use crate::policy::snapshot::IdentityIndex;
 use crate::policy::{Objects, Snapshot};
 use crate::posture::Posture;
 
 use super::Admin;
 use crate::api::access::Operator;
+use crate::api::guard::Admitted;
 use crate::api::refusal::Refusal;
 
 /// The parameters of a query, as sent.
@@ -76,45 +78,99 @@ fn with_token<'a>(
     }
 }
 
-pub(super) async fn services(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
+/// `asIdentity` asks for the services that policies give to an identity, as it is shown them.
+pub(super) async fn services(
+    State(admin): State<Admin>,
+    Extension(admitted): Extension<Admitted>,
+    Query(query): Parameters,
+) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let snapshot = published.snapshot();
-    services_among(snapshot, &query, snapshot.objects().services.values().map(Arc::as_ref))
+    let wanted = admitted.wanted_config_types(&query)?;
+    let sight = ServiceSight::new(snapshot, &wanted);
+    match as_identity(snapshot, &query)? {
+        Some(identity) => {
+            let own = snapshot.services_for(identity);
+            services_among(&sight.of(identity), &query, own.into_iter())
+        }
+        None => services_among(&sight, &query, snapshot.objects().services.values().map(Arc::as_ref)),
+    }
+}
+
+/// The identity that an operator wants to look as, by its id or its name.
+fn as_identity(snapshot: &Snapshot, query: &[(String, String)]) -> Result<Option<IdentityIndex>, Refusal> {
+    let named = query.iter().rev().find(|(name, _)| name == "asIdentity").map(|(_, value)| value.as_str());
+    let Some(named) = named.filter(|named| !named.is_empty()) else {
+        return Ok(None);
+    };
+    let by_name = || {
+        let identities = &snapshot.objects().identities;
+        let known = identities.values().find(|identity| *identity.name == *named)?;
+        snapshot.find_identity(&known.id)
+    };
+    let known = snapshot.find_identity(&IdentityId::from(named)).or_else(by_name);
+    Ok(Some(known.ok_or(ErrorCode::NotFound)?))
+}
+
+/// How services are shown to an operator.
+#[derive(Clone, Copy)]
+pub(super) struct ServiceSight<'a> {
+    snapshot: &'a Snapshot,
+    configs: ShownConfigs<'a>,
+    /// Whose eyes they are seen with.
+    identity: Option<IdentityIndex>,
+}
+
+impl<'a> ServiceSight<'a> {
+    /// The services of a snapshot as operators wrote them, with these configs.
+    pub(super) fn new(snapshot: &'a Snapshot, wanted: &'a WantedConfigTypes) -> Self {
+        ServiceSight { snapshot, configs: ShownConfigs::new(snapshot.objects(), wanted), identity: None }
+    }
+
+    /// The same services as an identity is shown them.
+    fn of(mut self, identity: IdentityIndex) -> Self {
+        if let Some(known) = self.snapshot.identity(identity) {
+            self.configs = self.configs.to(known);
+        }
+        self.identity = Some(identity);
+        self
+    }
+
+    /// A service as an operator wrote it, and what its configs come to.
+    fn show(&self, service: &'a Service) -> ServiceDetail<'a> {
+        let written = self.snapshot.objects().services.get(&service.id).map_or(service, |written| written);
+        let index = self.snapshot.find_service(&service.id);
+        let in_force = index.and_then(|index| self.snapshot.service(index)).map_or(service, |in_force| in_force);
+        let shown = openziti::service(written).with_configs(written, &self.configs).with_inside(written, in_force);
+        match self.identity.zip(index) {
+            Some((identity, index)) => shown.seen_by(self.snapshot.permissions(identity, index), Vec::new()),
+            None => shown,
+        }
+    }
 }
 
 /// A list of these services, in the order of their ids.
 pub(super) fn services_among<'a>(
-    snapshot: &'a Snapshot,
+    sight: &ServiceSight<'a>,
     query: &[(String, String)],
     among: impl Iterator<Item = &'a Service>,
 ) -> Result<Response, Refusal> {
     busy(|| {
-        let wanted = WantedConfigTypes::read(query)?;
-        let page = ListQuery::<Service>::read(query)?.page(among);
-        let page = page.map(|service| shown_inside(snapshot, service, &wanted));
+        let page = ListQuery::<Service>::read(query)?.page(among).map(|service| sight.show(service));
         Ok(Json(openziti::list(page, filterable::SERVICES)).into_response())
     })
 }
 
-/// A service as an operator wrote it, and what its configs come to.
-fn shown_inside<'a>(snapshot: &'a Snapshot, service: &'a Service, wanted: &'a WantedConfigTypes) -> ServiceDetail<'a> {
-    let objects = snapshot.objects();
-    let written = objects.services.get(&service.id).map_or(service, |written| written);
-    let in_force = snapshot.find_service(&service.id).and_then(|index| snapshot.service(index));
-    let in_force = in_force.map_or(service, |in_force| in_force);
-    let inside = ServiceInside { in_force, configs: &objects.configs, wanted };
-    openziti::service(written).with_inside(written, inside)
-}
-
 pub(super) async fn service(
     State(admin): State<Admin>,
+    Extension(admitted): Extension<Admitted>,
     Path(id): Path<String>,
     Query(query): Parameters,
 ) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let service = published.snapshot().objects().services.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
-    let wanted = WantedConfigTypes::read(&query)?;
-    Ok(Json(openziti::detail(shown_inside(published.snapshot(), service, &wanted))).into_response())
+    let wanted = admitted.wanted_config_types(&query)?;
+    Ok(Json(openziti::detail(ServiceSight::new(published.snapshot(), &wanted).show(service))).into_response())
 }
 
 pub(super) async fn service_policies(

@@ -6,8 +6,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 
 use super::Admin;
-use super::objects::{Parameters, checks_among, identities_among, policies_among, services_among};
+use super::objects::{Parameters, ServiceSight, checks_among, identities_among, policies_among, services_among};
 use crate::api::access::Operator;
+use crate::api::guard::Admitted;
 use crate::api::refusal::Refusal;
 use crate::dialect::openziti::{self, ErrorCode};
 use crate::id::{IdentityId, PolicyId, ServiceId};
@@ -18,6 +19,8 @@ use crate::policy::{ServiceIndex, Snapshot};
 type Asked = (State<Admin>, Path<String>, Parameters);
 /// The same of lists of identities, where it matters who asks.
 type AskedBy = (State<Admin>, Extension<Operator>, Path<String>, Parameters);
+/// The same of lists of services, where it matters what was said at the login.
+type AskedIn = (State<Admin>, Extension<Admitted>, Path<String>, Parameters);
 
 pub(super) fn router() -> Router<Admin> {
     Router::new()
@@ -39,11 +42,14 @@ async fn identities_of_policy(
     identities_among(&admin, &operator, &query, published.snapshot().identities_of(&policy).into_iter())
 }
 
-async fn services_of_policy((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
+async fn services_of_policy(
+    (State(admin), Extension(admitted), Path(id), Query(query)): AskedIn,
+) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
-    let policy = policy(published.snapshot(), id)?;
     let snapshot = published.snapshot();
-    services_among(snapshot, &query, snapshot.services_of(&policy).into_iter())
+    let services = snapshot.services_of(&policy(snapshot, id)?);
+    let wanted = admitted.wanted_config_types(&query)?;
+    services_among(&ServiceSight::new(snapshot, &wanted), &query, services.into_iter())
 }
 
 async fn checks_of_policy((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
@@ -59,11 +65,14 @@ async fn policies_of_identity((State(admin), Path(id), Query(query)): Asked) -> 
     policies_among(snapshot.objects(), &query, policies.into_iter())
 }
 
-async fn services_of_identity((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {
+async fn services_of_identity(
+    (State(admin), Extension(admitted), Path(id), Query(query)): AskedIn,
+) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let snapshot = published.snapshot();
     let services = snapshot.services_for(identity(snapshot, id)?);
-    services_among(snapshot, &query, services.into_iter())
+    let wanted = admitted.wanted_config_types(&query)?;
+    services_among(&ServiceSight::new(snapshot, &wanted), &query, services.into_iter())
 }
 
 async fn policies_of_service((State(admin), Path(id), Query(query)): Asked) -> Result<Response, Refusal> {

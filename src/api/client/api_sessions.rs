@@ -12,6 +12,7 @@ use ring::error::Unspecified;
 use crate::api::edge::unique_id;
 use crate::api::token::{self, Key};
 use crate::clock::Timestamp;
+use crate::dialect::openziti::WantedConfigTypes;
 use crate::id::IdentityId;
 use crate::limits;
 use crate::secret::Secret;
@@ -25,12 +26,15 @@ pub(super) struct ApiSession {
     pub(super) address: Option<IpAddr>,
     pub(super) created_at: Timestamp,
     pub(super) last_activity_at: Timestamp,
+    /// The types of configs whose data its holder wants to see with services.
+    pub(super) config_types: Arc<WantedConfigTypes>,
 }
 
 impl ApiSession {
     /// What is shown to somebody who has no session and needs none.
     pub(super) fn standing_in(id: Arc<str>, address: Option<IpAddr>, now: Timestamp) -> Self {
-        ApiSession { id, certificate: "".into(), address, created_at: now, last_activity_at: now }
+        let config_types = Arc::default();
+        ApiSession { id, certificate: "".into(), address, created_at: now, last_activity_at: now, config_types }
     }
 
     /// When it ends if it is not used again.
@@ -52,12 +56,18 @@ impl ApiSessions {
         identity: &IdentityId,
         certificate: &str,
         address: Option<IpAddr>,
+        config_types: WantedConfigTypes,
         now: Timestamp,
     ) -> Result<(Secret, ApiSession), Unspecified> {
         let token = token::fresh()?;
-        let id = unique_id(now);
-        let session =
-            ApiSession { id, certificate: certificate.into(), address, created_at: now, last_activity_at: now };
+        let session = ApiSession {
+            id: unique_id(now),
+            certificate: certificate.into(),
+            address,
+            created_at: now,
+            last_activity_at: now,
+            config_types: Arc::new(config_types),
+        };
         let mut kept = self.kept();
         let own = kept.entry(identity.clone()).or_default();
         own.retain(|(_, session)| now < session.expires_at());
@@ -117,6 +127,10 @@ mod tests {
         IdentityId::from("laptop")
     }
 
+    fn begun(sessions: &ApiSessions, now: Timestamp) -> Secret {
+        sessions.begin(&laptop(), "aa", None, WantedConfigTypes::Nothing, now).unwrap().0
+    }
+
     fn is_good(sessions: &ApiSessions, token: &Secret, certificate: &str, now: Timestamp) -> bool {
         sessions.used(token.expose().as_bytes(), &laptop(), certificate, now).is_some()
     }
@@ -124,7 +138,7 @@ mod tests {
     #[test]
     fn a_session_belongs_to_its_certificate_and_lasts_while_it_is_used() {
         let sessions = ApiSessions::default();
-        let (token, _) = sessions.begin(&laptop(), "aa", None, START).unwrap();
+        let token = begun(&sessions, START);
         assert!(!is_good(&sessions, &token, "bb", START), "another certificate of the same identity");
         assert!(sessions.used(token.expose().as_bytes(), &IdentityId::from("phone"), "aa", START).is_none());
         let minutes = |minutes: u64| START.after(Duration::from_secs(60 * minutes));
@@ -136,9 +150,8 @@ mod tests {
     fn the_sessions_of_an_identity_are_bounded_and_the_quietest_goes() {
         let sessions = ApiSessions::default();
         let at = |millis: usize| START.after(Duration::from_millis(millis as u64));
-        let tokens: Vec<_> = (0..=limits::API_SESSIONS_PER_IDENTITY_MAX)
-            .map(|number| sessions.begin(&laptop(), "aa", None, at(number)).unwrap().0)
-            .collect();
+        let tokens: Vec<_> =
+            (0..=limits::API_SESSIONS_PER_IDENTITY_MAX).map(|number| begun(&sessions, at(number))).collect();
         assert!(!is_good(&sessions, &tokens[0], "aa", START));
         assert!(tokens[1..].iter().all(|token| is_good(&sessions, token, "aa", START)));
         let (key, _) = sessions.used(tokens[1].expose().as_bytes(), &laptop(), "aa", START).unwrap();

@@ -19,7 +19,7 @@ use crate::api::edge::Caller;
 use crate::api::language::Language;
 use crate::api::refusal::Refusal;
 use crate::clock::Timestamp;
-use crate::dialect::openziti::{self, ApiError, ErrorCode, FieldError};
+use crate::dialect::openziti::{self, ApiError, ConfigTypes, ErrorCode, FieldError};
 use crate::enforce::{Connection, Device, busy};
 use crate::limits;
 
@@ -44,10 +44,11 @@ pub(super) async fn authenticate(
     let device = client.device(&connection).await?;
     let bounds = BodyBounds { bytes: limits::API_LOGIN_BYTES_MAX, time: limits::API_BODY_TIME_MAX };
     let told = openziti::read_certificate_login(&body::json_or_nothing(request, bounds).await?)?;
-    client.learn_software(&device, told).await?;
+    client.learn_software(&device, told.sdk).await?;
     let address = connection.peer().map(|peer| peer.ip());
     let (identity, certificate) = (device.identity(), connection.fingerprint());
-    let begun = client.api_sessions.begin(identity, certificate, address, client.enforcer.clock().now());
+    let now = client.enforcer.clock().now();
+    let begun = client.api_sessions.begin(identity, certificate, address, told.config_types, now);
     let (token, session) = begun.map_err(|_| {
         tracing::error!("no session can begin: the system gives no random bytes");
         ErrorCode::Unavailable
@@ -141,6 +142,7 @@ impl Client {
                 enrolled: self.factors.is_enabled(device.identity()),
                 passed: device.known().posture().mfa_proven_by(connection.fingerprint()).passed_at.is_some(),
             },
+            config_types: session.config_types.ids(ConfigTypes::of(published.snapshot().objects())),
         });
         Json(openziti::detail(detail)).into_response()
     }

@@ -1,5 +1,7 @@
 //! Services as the caller sees them: its own, with what each policy asks and how it stands.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -9,7 +11,9 @@ use super::admission::Asker;
 use crate::api::refusal::Refusal;
 use crate::clock::Timestamp;
 use crate::decision::engine::{PolicyStanding, standings};
-use crate::dialect::openziti::{self, ErrorCode, ListQuery, PostureQueries, ServiceDetail, TypeId, filterable};
+use crate::dialect::openziti::{
+    self, ErrorCode, ListQuery, PostureQueries, ServiceDetail, ShownConfigs, TypeId, WantedConfigTypes, filterable,
+};
 use crate::enforce::{Device, Published, busy};
 use crate::id::ServiceId;
 use crate::policy::objects::Service;
@@ -26,9 +30,10 @@ pub(super) async fn services(
     busy(|| {
         let published = client.enforcer.published();
         let view = View::of(&client, &published, &asker)?;
+        let wanted = asker.wanted_config_types(&query)?;
         let query = ListQuery::<Service>::read(&query)?;
         let own = view.snapshot.services_for(view.identity).into_iter().filter(|service| view.shows(service));
-        let page = query.page(own).map(|service| view.detail(service));
+        let page = query.page(own).map(|service| view.detail(service, &wanted));
         Ok(Json(openziti::list(page, filterable::SERVICES)).into_response())
     })
 }
@@ -38,11 +43,23 @@ pub(super) async fn service(
     State(client): State<Client>,
     Extension(asker): Extension<Asker>,
     Path(id): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Refusal> {
     let published = client.enforcer.published();
     let view = View::of(&client, &published, &asker)?;
     let (_, service) = view.own(&ServiceId::new(id)).ok_or(ErrorCode::NotFound)?;
-    Ok(Json(openziti::detail(view.detail(service))).into_response())
+    let wanted = asker.wanted_config_types(&query)?;
+    Ok(Json(openziti::detail(view.detail(service, &wanted))).into_response())
+}
+
+impl Asker {
+    /// The types of configs whose data is wanted with services: those of the query, or else those of the login.
+    fn wanted_config_types(&self, query: &[(String, String)]) -> Result<Arc<WantedConfigTypes>, Refusal> {
+        if let Some(wanted) = WantedConfigTypes::read(query)? {
+            return Ok(Arc::new(wanted));
+        }
+        Ok(self.session.as_ref().map(|(_, session)| Arc::clone(&session.config_types)).unwrap_or_default())
+    }
 }
 
 /// What one caller sees at one moment.
@@ -84,8 +101,12 @@ impl<'a> View<'a> {
         !service.concealed || open().is_some()
     }
 
-    fn detail(&self, service: &'a Service) -> ServiceDetail<'a> {
-        let detail = openziti::service(service);
+    fn detail(&self, service: &'a Service, wanted: &WantedConfigTypes) -> ServiceDetail<'a> {
+        let mut configs = ShownConfigs::new(self.snapshot.objects(), wanted);
+        if let Some(identity) = self.snapshot.identity(self.identity) {
+            configs = configs.to(identity);
+        }
+        let detail = openziti::service(service).with_configs(service, &configs);
         let Some(index) = self.snapshot.find_service(&service.id) else {
             return detail;
         };

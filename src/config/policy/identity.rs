@@ -65,6 +65,7 @@ impl Identities {
             disabled: raw.disabled.or(false),
             enrolment: None,
             certificates: Vec::new(),
+            service_configs: Vec::new(),
             kept: serde_json::Map::new(),
             meta: head.meta,
         })

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::config::WantedConfigTypes;
 use super::envelope::Links;
 use super::error::{ApiError, FieldError};
 use super::members::{self, Members};
@@ -13,13 +14,15 @@ use crate::limits;
 use crate::posture::facts::Sdk;
 use crate::secret::Secret;
 
-/// A name and a password. What clients tell about themselves beside these is read over.
+/// A name and a password. What clients tell about their software beside these is read over.
 #[derive(Clone, Debug)]
 pub struct PasswordLogin {
     /// Who wants in.
     pub username: String,
     /// By which password.
     pub password: Secret,
+    /// The types of configs whose data is to be shown with services.
+    pub config_types: WantedConfigTypes,
 }
 
 /// Reads the body of a login by password. No error repeats the password.
@@ -43,7 +46,8 @@ pub fn read_password_login(body: &[u8]) -> Result<PasswordLogin, ApiError> {
         }
         Some(_) => return Err(unshown("password", "must be a string").into()),
     };
-    Ok(PasswordLogin { username: username.to_owned(), password: Secret::new(password) })
+    let config_types = WantedConfigTypes::of_login(&members)?;
+    Ok(PasswordLogin { username: username.to_owned(), password: Secret::new(password), config_types })
 }
 
 /// An error about a value that must not be shown.
@@ -51,17 +55,28 @@ fn unshown(field: &str, reason: impl Into<String>) -> FieldError {
     FieldError::new(field, reason, &Value::Null)
 }
 
-/// Reads the body of a login by certificate: what the client tells of its software, if anything. What else it tells is read
-/// over.
-pub fn read_certificate_login(body: &[u8]) -> Result<Option<Sdk>, ApiError> {
+/// What a client tells of itself when it logs in by certificate. What else it tells is read over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateLogin {
+    /// Its software.
+    pub sdk: Option<Sdk>,
+    /// The types of configs whose data is to be shown with services.
+    pub config_types: WantedConfigTypes,
+}
+
+/// Reads the body of a login by certificate, if there is one.
+pub fn read_certificate_login(body: &[u8]) -> Result<CertificateLogin, ApiError> {
     if body.is_empty() {
-        return Ok(None);
+        return Ok(CertificateLogin::default());
     }
     let body = members::json(body)?;
     let members = Members::of(&body, "")?;
-    let Some(told) = members.object("sdkInfo")? else {
-        return Ok(None);
-    };
+    let sdk = members.object("sdkInfo")?.map(|told| sdk(&told)).transpose()?;
+    let config_types = WantedConfigTypes::of_login(&members)?;
+    Ok(CertificateLogin { sdk: sdk.filter(|sdk| *sdk != Sdk::default()), config_types })
+}
+
+fn sdk(told: &Members<'_>) -> Result<Sdk, FieldError> {
     let text = |name: &str| -> Result<Option<String>, FieldError> {
         let text = told.text(name)?.filter(|text| !text.is_empty());
         match text {
@@ -71,15 +86,14 @@ pub fn read_certificate_login(body: &[u8]) -> Result<Option<Sdk>, ApiError> {
             text => Ok(text.map(str::to_owned)),
         }
     };
-    let sdk = Sdk {
+    Ok(Sdk {
         app_id: text("appId")?,
         app_version: text("appVersion")?,
         branch: text("branch")?,
         revision: text("revision")?,
         kind: text("type")?,
         version: text("version")?,
-    };
-    Ok((sdk != Sdk::default()).then_some(sdk))
+    })
 }
 
 /// A session, and whose it is.
@@ -107,6 +121,8 @@ pub struct ApiSession<'a> {
     pub idle: Duration,
     /// How its holder stands with multi-factor authentication.
     pub second_factor: SecondFactor,
+    /// The ids of the types of configs whose data is shown with services, or `all`.
+    pub config_types: Vec<&'a str>,
 }
 
 /// Whether a session's holder has a second factor, and has shown it.
@@ -165,7 +181,7 @@ pub struct ApiSessionDetail<'a> {
     token: &'a str,
     identity: Holder<'a>,
     identity_id: &'a str,
-    config_types: [&'static str; 0],
+    config_types: Vec<&'a str>,
     ip_address: String,
     auth_queries: Vec<AuthQuery>,
     authenticator_id: &'a str,
@@ -205,7 +221,7 @@ pub fn api_session(session: ApiSession<'_>) -> ApiSessionDetail<'_> {
             name: session.identity_name,
         },
         identity_id: session.identity_id,
-        config_types: [],
+        config_types: session.config_types,
         ip_address: session.ip_address,
         auth_queries: (factor.enrolled && !factor.passed).then_some(MFA_QUERY).into_iter().collect(),
         authenticator_id: session.authenticator_id,

@@ -1,13 +1,20 @@
-//! The types of configs that a gateway can read, each with the shape of its data. Types of one's own are not kept: nothing here
-//! would act on them.
+//! The types of configs: those that a gateway can read, each with the shape of its data, and those that operators made.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::envelope::{Entity, Links};
 use super::unmade;
+use crate::id::ConfigTypeId;
+use crate::policy::Objects;
+use crate::policy::config_type::{ConfigTarget, OwnConfigType};
+use crate::policy::objects::Meta;
 
-/// A type of configs.
+/// A type of configs that is always there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigType {
     /// Which addresses, ports and protocols clients ask for.
@@ -217,23 +224,92 @@ fn extend(members: &mut Value, more: Value) {
     }
 }
 
+/// A type of either kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum AnyConfigType<'a> {
+    /// One that is always there.
+    BuiltIn(ConfigType),
+    /// One that operators made.
+    Own(&'a OwnConfigType),
+}
+
+impl<'a> AnyConfigType<'a> {
+    /// The id.
+    pub fn id(&self) -> &'a str {
+        match self {
+            AnyConfigType::BuiltIn(kind) => kind.id(),
+            AnyConfigType::Own(kind) => kind.id.as_str(),
+        }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &'a str {
+        match self {
+            AnyConfigType::BuiltIn(kind) => kind.name(),
+            AnyConfigType::Own(kind) => &kind.name,
+        }
+    }
+
+    pub(super) fn meta(&self) -> &'a Meta {
+        match self {
+            AnyConfigType::BuiltIn(_) => unmade(),
+            AnyConfigType::Own(kind) => &kind.meta,
+        }
+    }
+}
+
+/// The types of configs there are.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfigTypes<'a>(&'a BTreeMap<ConfigTypeId, Arc<OwnConfigType>>);
+
+impl<'a> ConfigTypes<'a> {
+    /// Those that are always there, and those among these objects.
+    pub fn of(objects: &'a Objects) -> Self {
+        ConfigTypes(&objects.config_types)
+    }
+
+    /// Every type, those that are always there first.
+    pub fn all(self) -> impl Iterator<Item = AnyConfigType<'a>> {
+        let own = self.0.values().map(|kind| AnyConfigType::Own(kind));
+        ConfigType::ALL.into_iter().map(AnyConfigType::BuiltIn).chain(own)
+    }
+
+    /// The type with an id.
+    pub fn of_id(self, id: &str) -> Option<AnyConfigType<'a>> {
+        let own = || self.0.get(id).map(|kind| AnyConfigType::Own(kind));
+        ConfigType::of_id(id).map(AnyConfigType::BuiltIn).or_else(own)
+    }
+
+    /// The type with an id, or with a name.
+    pub fn called(self, written: &str) -> Option<AnyConfigType<'a>> {
+        self.of_id(written).or_else(|| self.all().find(|kind| kind.name() == written))
+    }
+
+    /// The name of the type with an id. A type that is gone has no other name than that.
+    pub(super) fn name_of(self, id: &'a str) -> &'a str {
+        self.of_id(id).map_or(id, |kind| kind.name())
+    }
+}
+
 /// A type as lists and details show it.
 #[derive(Clone, Debug, Serialize)]
-pub struct ConfigTypeDetail {
+pub struct ConfigTypeDetail<'a> {
     #[serde(flatten)]
-    entity: Entity<'static>,
-    name: &'static str,
-    schema: Value,
-    target: &'static str,
+    entity: Entity<'a>,
+    name: &'a str,
+    schema: Cow<'a, Map<String, Value>>,
+    target: ConfigTarget,
 }
 
 /// Shows a type.
-pub fn config_type(kind: &ConfigType) -> ConfigTypeDetail {
+pub fn config_type<'a>(kind: &AnyConfigType<'a>) -> ConfigTypeDetail<'a> {
+    let (schema, target) = match kind {
+        AnyConfigType::BuiltIn(built_in) => {
+            let schema = built_in.schema().as_object().cloned().unwrap_or_default();
+            (Cow::Owned(schema), ConfigTarget::Service)
+        }
+        AnyConfigType::Own(own) => (Cow::Borrowed(&*own.schema), own.target),
+    };
     let links = Links::own("config-types", kind.id()).and("config-types", kind.id(), "configs");
-    ConfigTypeDetail {
-        entity: Entity::new(kind.id(), unmade(), links),
-        name: kind.name(),
-        schema: kind.schema(),
-        target: "service",
-    }
+    ConfigTypeDetail { entity: Entity::new(kind.id(), kind.meta(), links), name: kind.name(), schema, target }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::config_type::ConfigType;
 use super::import::Kind;
 
 /// Members that mean something only where they were read.
@@ -35,6 +36,12 @@ const LOCAL: &[&str] = &[
     "updatedAt",
 ];
 
+/// Whether an object, as the management API shows it, is there without being made: it is in no file.
+pub fn is_built_in(kind: Kind, shown: &Value) -> bool {
+    let id = shown.get("id").and_then(Value::as_str).unwrap_or_default();
+    kind == Kind::ConfigType && ConfigType::of_id(id).is_some()
+}
+
 /// An object as the management API shows it, written for a file. `configs` are the names of configs by id.
 pub fn exported(kind: Kind, shown: &Value, configs: &BTreeMap<String, String>) -> Value {
     let Some(shown) = shown.as_object() else {
@@ -44,7 +51,7 @@ pub fn exported(kind: Kind, shown: &Value, configs: &BTreeMap<String, String>) -
     let mut written: Map<String, Value> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
     let text = |pointer: &str| Value::Object(shown.clone()).pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     match kind {
-        Kind::PostureCheck => {}
+        Kind::PostureCheck | Kind::ConfigType => {}
         Kind::Config => {
             let named = text("/configType/name").unwrap_or_default();
             written.insert("configType".to_owned(), format!("@{named}").into());

@@ -36,6 +36,7 @@ pub fn create_identity(body: &[u8], id: IdentityId, now: Timestamp) -> Result<Ne
         disabled: false,
         enrolment: None,
         certificates: Vec::new(),
+        service_configs: Vec::new(),
         kept: Map::new(),
         meta,
     };

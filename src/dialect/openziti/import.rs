@@ -8,15 +8,18 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::config_body;
-use super::config_type::ConfigType;
+use super::config_type::{ConfigType, ConfigTypes};
 use crate::clock::Timestamp;
 use crate::id::ConfigId;
+use crate::policy::Objects;
 
 /// A kind of object that is imported and exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Posture checks.
     PostureCheck,
+    /// Types of configs.
+    ConfigType,
     /// Configs.
     Config,
     /// Services.
@@ -29,12 +32,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, those that others refer to first.
-    pub const ALL: [Kind; 5] = [Kind::PostureCheck, Kind::Config, Kind::Service, Kind::Identity, Kind::ServicePolicy];
+    pub const ALL: [Kind; 6] =
+        [Kind::PostureCheck, Kind::ConfigType, Kind::Config, Kind::Service, Kind::Identity, Kind::ServicePolicy];
 
     /// The member of the file that lists its objects.
     pub const fn key(self) -> &'static str {
         match self {
             Kind::PostureCheck => "postureChecks",
+            Kind::ConfigType => "configTypes",
             Kind::Config => "configs",
             Kind::Service => "services",
             Kind::Identity => "identities",
@@ -46,6 +51,7 @@ impl Kind {
     pub const fn collection(self) -> &'static str {
         match self {
             Kind::PostureCheck => "posture-checks",
+            Kind::ConfigType => "config-types",
             Kind::Config => "configs",
             Kind::Service => "services",
             Kind::Identity => "identities",
@@ -57,6 +63,7 @@ impl Kind {
     pub const fn noun(self) -> &'static str {
         match self {
             Kind::PostureCheck => "posture check",
+            Kind::ConfigType => "config type",
             Kind::Config => "config",
             Kind::Service => "service",
             Kind::Identity => "identity",
@@ -66,10 +73,9 @@ impl Kind {
 }
 
 /// Lists of the file whose objects a gateway has no use for, what one of them is called, and why.
-const UNUSED: [(&str, &str, &str); 7] = [
+const UNUSED: [(&str, &str, &str); 6] = [
     ("authPolicies", "authentication policy", "certificates are asked for by the TLS listener"),
     ("certificateAuthorities", "certificate authority", "CAs are named in the configuration"),
-    ("configTypes", "config type", "nothing here would act on a type of one's own"),
     ("edgeRouters", "edge router", "the gateway is the one router"),
     ("edgeRouterPolicies", "edge router policy", "the gateway is the one router"),
     ("externalJwtSigners", "external JWT signer", "clients are known by their certificates"),
@@ -216,8 +222,8 @@ impl<T: Target> Importer<'_, T> {
         }
         let mut body = Body { members: members.clone(), changes: Vec::new() };
         let refused = match kind {
-            Kind::PostureCheck => None,
-            Kind::Config => self.config(&mut body),
+            Kind::PostureCheck | Kind::ConfigType => None,
+            Kind::Config => self.config(&mut body)?,
             Kind::Service => self.service(&mut body)?,
             Kind::Identity => identity(&mut body),
             Kind::ServicePolicy => self.policy(&mut body)?,
@@ -239,21 +245,28 @@ impl<T: Target> Importer<'_, T> {
     }
 
     /// The type by its id instead of its name; what a gateway leaves out is known before it is asked.
-    fn config(&mut self, body: &mut Body) -> Option<Outcome> {
+    fn config(&mut self, body: &mut Body) -> Result<Option<Outcome>, T::Error> {
         let written = body.members.remove("configType");
         let named = written.as_ref().and_then(Value::as_str).map(|name| name.trim_start_matches('@'));
         let by_id = body.members.get("configTypeId").and_then(Value::as_str);
-        let Some(kind) = named.or(by_id).and_then(ConfigType::named) else {
-            let named = named.or(by_id).unwrap_or_default();
-            return Some(Outcome::Left(format!("its type `{named}` says nothing to a gateway")));
+        let called = named.or(by_id).unwrap_or_default().to_owned();
+        let Some(built_in) = ConfigType::named(&called) else {
+            return Ok(match self.target.find(Kind::ConfigType, &called)? {
+                Some(id) => {
+                    body.members.insert("configTypeId".to_owned(), id.into());
+                    None
+                }
+                None => Some(Outcome::Left(format!("there is no type `{called}`"))),
+            });
         };
-        body.members.insert("configTypeId".to_owned(), kind.id().into());
+        body.members.insert("configTypeId".to_owned(), built_in.id().into());
         let text = Value::Object(body.members.clone()).to_string();
-        match config_body::create_config(text.as_bytes(), ConfigId::from(""), self.now) {
+        let none = Objects::default();
+        match config_body::create_config(text.as_bytes(), ConfigId::from(""), ConfigTypes::of(&none), self.now) {
             Ok(read) => body.changes.extend(read.left_out.iter().map(|note| format!("left out: {note}"))),
-            Err(error) => return Some(Outcome::Refused(error.to_string())),
+            Err(error) => return Ok(Some(Outcome::Refused(error.to_string()))),
         }
-        None
+        Ok(None)
     }
 
     fn service(&mut self, body: &mut Body) -> Result<Option<Outcome>, T::Error> {

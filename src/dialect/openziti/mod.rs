@@ -9,7 +9,9 @@ mod auth_policy;
 mod config;
 mod config_body;
 mod config_data;
+mod config_schema;
 mod config_type;
+mod config_type_body;
 mod duration;
 mod enrollment;
 mod entity;
@@ -35,6 +37,7 @@ mod posture_response;
 mod query;
 mod service;
 mod service_body;
+mod service_configs;
 mod service_policy;
 mod service_policy_body;
 mod service_transport;
@@ -49,20 +52,21 @@ use crate::clock::Timestamp;
 use crate::policy::objects::{Meta, Origin};
 
 pub use api_session::{
-    ApiSession, ApiSessionDetail, PasswordLogin, SecondFactor, ServiceUpdates, api_session, read_certificate_login,
-    read_password_login,
+    ApiSession, ApiSessionDetail, CertificateLogin, PasswordLogin, SecondFactor, ServiceUpdates, api_session,
+    read_certificate_login, read_password_login,
 };
 pub use auth_policy::{AuthPolicy, AuthPolicyDetail, auth_policy};
 pub use config::{ConfigDetail, WantedConfigTypes, config};
 pub use config_body::{create_config, patch_config, replace_config};
-pub use config_type::{ConfigType, ConfigTypeDetail, config_type};
+pub use config_type::{AnyConfigType, ConfigType, ConfigTypeDetail, ConfigTypes, config_type};
+pub use config_type_body::{create_config_type, patch_config_type, replace_config_type};
 pub use enrollment::{
     Authenticator, AuthenticatorDetail, Enrolling, EnrollmentCerts, EnrollmentDetail, EnrollmentRequest,
     EnrollmentWanted, TokenShown, create_enrollment, read_enrollment_request, refresh_enrollment,
 };
 pub use envelope::{Created, Detail, Links, List, created, detail, empty, list};
 pub use error::{ApiError, ErrorCode, ErrorEnvelope, FieldError};
-pub use export::exported;
+pub use export::{exported, is_built_in};
 pub use failed_request::{FailedServiceRequest, PolicyFailure, failed_service_request, policy_failures};
 pub use identity::{Activity, IdentityDetail, identity};
 pub use identity_body::{NewIdentity, create_identity, patch_identity, read_disabling, replace_identity};
@@ -82,8 +86,9 @@ pub use posture_response::{
     PostureResponse, PromptedService, posture_response_envelope, read_posture_response, read_posture_responses,
 };
 pub use query::{Field, FieldType, ListQuery, Listed, ListedPolicy, Number, RoleAttribute, Scalar, Texts};
-pub use service::{ServiceDetail, ServiceInside, service};
+pub use service::{ServiceDetail, ShownConfigs, service};
 pub use service_body::{create_service, patch_service, replace_service};
+pub use service_configs::{ServiceConfigDetail, assigned_configs, read_assignments, read_unassignments};
 pub use service_policy::{RoleNames, ServicePolicyDetail, service_policy};
 pub use service_policy_body::{create_service_policy, patch_service_policy, replace_service_policy};
 pub use session::{
@@ -133,6 +138,8 @@ pub mod filterable {
         "type",
         "updatedAt",
     ];
+    /// Of types of configs.
+    pub const CONFIG_TYPES: &[&str] = &["createdAt", "id", "isSystem", "name", "tags", "updatedAt"];
     /// Of configs.
     pub const CONFIGS: &[&str] = &["createdAt", "id", "isSystem", "name", "tags", "type", "updatedAt"];
     /// Of sessions for services.

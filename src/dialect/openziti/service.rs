@@ -7,11 +7,13 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::config::WantedConfigTypes;
+use super::config_type::ConfigTypes;
 use super::envelope::{Entity, Links};
 use super::posture_query::PostureQueries;
 use super::service_transport::TransportShown;
 use crate::id::ConfigId;
-use crate::policy::objects::{PolicyType, Service};
+use crate::policy::Objects;
+use crate::policy::objects::{AssignedConfig, Identity, PolicyType, Service};
 use crate::policy::service::{Disclosure, Match, ServiceProtocol, Upstream};
 use crate::policy::service_config::ServiceConfig;
 
@@ -61,15 +63,37 @@ struct Effective<'a> {
     upstream: TransportShown<'a>,
 }
 
-/// What an operator sees of a service beside itself.
+/// Whose data of which configs is to be shown with services.
 #[derive(Clone, Copy, Debug)]
-pub struct ServiceInside<'a> {
-    /// The service as it is in force, with what its configs say.
-    pub in_force: &'a Service,
+pub struct ShownConfigs<'a> {
     /// All configs.
-    pub configs: &'a BTreeMap<ConfigId, Arc<ServiceConfig>>,
-    /// Whose data is to be shown.
-    pub wanted: &'a WantedConfigTypes,
+    configs: &'a BTreeMap<ConfigId, Arc<ServiceConfig>>,
+    /// Their types.
+    types: ConfigTypes<'a>,
+    /// The types that are wanted.
+    wanted: &'a WantedConfigTypes,
+    /// Configs that take the place of those of services.
+    assigned: &'a [AssignedConfig],
+}
+
+impl<'a> ShownConfigs<'a> {
+    /// The configs among these objects, as far as they are wanted.
+    pub fn new(objects: &'a Objects, wanted: &'a WantedConfigTypes) -> Self {
+        ShownConfigs { configs: &objects.configs, types: ConfigTypes::of(objects), wanted, assigned: &[] }
+    }
+
+    /// The same as one identity is shown them.
+    #[must_use]
+    pub fn to(mut self, identity: &'a Identity) -> Self {
+        self.assigned = &identity.service_configs;
+        self
+    }
+
+    fn of(&self, service: &Service) -> Map<String, Value> {
+        let assigned = self.assigned.iter().filter(|assigned| assigned.service == service.id);
+        let ids = service.configs.iter().chain(assigned.map(|assigned| &assigned.config));
+        self.wanted.of(ids.filter_map(|id| self.configs.get(id)).map(|config| &**config), self.types)
+    }
 }
 
 /// Shows a service to somebody who asks for no access to it.
@@ -96,12 +120,16 @@ pub fn service(service: &Service) -> ServiceDetail<'_> {
 }
 
 impl<'a> ServiceDetail<'a> {
-    /// The same service as an operator sees it.
+    /// The same service with the data of its configs.
     #[must_use]
-    pub fn with_inside(mut self, service: &'a Service, inside: ServiceInside<'a>) -> Self {
-        let configs = service.configs.iter().filter_map(|id| inside.configs.get(id));
-        self.config = inside.wanted.of(configs.map(|config| &**config));
-        let in_force = inside.in_force;
+    pub fn with_configs(mut self, service: &Service, shown: &ShownConfigs<'_>) -> Self {
+        self.config = shown.of(service);
+        self
+    }
+
+    /// The same service as an operator sees it: with how it is in force, after what its configs say.
+    #[must_use]
+    pub fn with_inside(mut self, service: &'a Service, in_force: &'a Service) -> Self {
         self.inside = Some(Inside {
             upstreams: &service.upstreams,
             upstream: TransportShown::of(&service.transport),

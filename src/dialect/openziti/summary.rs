@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::auth_policy::AuthPolicy;
-use super::config_type::ConfigType;
+use super::config_type::ConfigTypes;
 use super::identity_type::IdentityType;
 use super::posture_check_type::PostureCheckType;
 use crate::policy::Objects;
@@ -27,7 +27,7 @@ pub struct Summary {
 pub fn summary(objects: &Objects, posture_checks: usize) -> Summary {
     Summary {
         auth_policies: AuthPolicy::ALL.len(),
-        config_types: ConfigType::ALL.len(),
+        config_types: ConfigTypes::of(objects).all().count(),
         configs: objects.configs.len(),
         identities: objects.identities.len(),
         identity_types: IdentityType::ALL.len(),

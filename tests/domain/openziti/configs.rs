@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern::dialect::openziti::{ConfigType, create_config, patch_config, replace_config};
+use postern::dialect::openziti::{ConfigType, ConfigTypes, create_config, patch_config, replace_config};
 use postern::id::ConfigId;
 use postern::policy::compile::compile;
 use postern::policy::lint::lint;
@@ -17,7 +17,9 @@ use crate::objects;
 
 fn config(kind: ConfigType, name: &str, data: Value) -> Result<ServiceConfig, String> {
     let body = json!({"name": name, "configTypeId": kind.id(), "data": data}).to_string();
-    create_config(body.as_bytes(), ConfigId::from(name), now()).map_err(|error| error.to_string())
+    let none = Objects::default();
+    create_config(body.as_bytes(), ConfigId::from(name), ConfigTypes::of(&none), now())
+        .map_err(|error| error.to_string())
 }
 
 fn intercept(data: Value) -> ServiceConfig {
@@ -249,13 +251,16 @@ fn data_that_breaks_its_type_is_refused_by_member() {
 #[test]
 fn bodies_change_what_they_name_and_never_the_type() {
     let known = asked(&["app.ziti"], 1, 1);
-    let patched = patch_config(br#"{"name": "renamed", "tags": {"a": 1}}"#, &known, now()).unwrap();
+    let objects = Objects::default();
+    let types = ConfigTypes::of(&objects);
+    let patched = patch_config(br#"{"name": "renamed", "tags": {"a": 1}}"#, &known, types, now()).unwrap();
     assert_eq!((&*patched.name, &patched.says), ("renamed", &known.says));
-    let replaced = replace_config(br#"{"name": "n"}"#, &patched, now()).unwrap_err();
+    let replaced = replace_config(br#"{"name": "n"}"#, &patched, types, now()).unwrap_err();
     assert!(replaced.to_string().contains("`data` is required"), "{replaced}");
     let other = json!({"configTypeId": ConfigType::HostV1.id()}).to_string();
-    let error = patch_config(other.as_bytes(), &known, now()).unwrap_err();
+    let error = patch_config(other.as_bytes(), &known, types, now()).unwrap_err();
     assert!(error.to_string().contains("`configTypeId` cannot be changed"), "{error}");
-    let unknown = create_config(br#"{"name": "x", "configTypeId": "nope", "data": {}}"#, known.id.clone(), now());
-    assert!(unknown.unwrap_err().to_string().contains("`configTypeId` is no type of configs"));
+    let unknown = br#"{"name": "x", "configTypeId": "nope", "data": {}}"#;
+    let error = create_config(unknown, known.id.clone(), types, now()).unwrap_err();
+    assert!(error.to_string().contains("`configTypeId` is the id of no type of configs"), "{error}");
 }

@@ -3,8 +3,8 @@
 use postern::clock::Timestamp;
 use postern::decision::{DenialReason, FailedService, Failure};
 use postern::dialect::openziti::{
-    ApiError, ConfigType, ErrorCode, Field, ListQuery, Listed, ListedPolicy, Paging, PostureCheckType, RoleAttribute,
-    RoleNames, filterable,
+    AnyConfigType, ApiError, ConfigType, ErrorCode, Field, ListQuery, Listed, ListedPolicy, Paging, PostureCheckType,
+    RoleAttribute, RoleNames, filterable,
 };
 use postern::id::{IdentityId, ServiceId};
 use postern::policy::objects::{Identity, PolicyType, PostureCheck, Service, ServicePolicy};
@@ -338,7 +338,7 @@ fn every_filterable_field_is_known_and_answered() {
     assert_fields(&ListedPolicy::new(&policy, &names), filterable::SERVICE_POLICIES);
     assert_fields(&RoleAttribute("staff"), filterable::ROLE_ATTRIBUTES);
     assert_fields(&PostureCheckType::ALL[0], filterable::STANDING);
-    assert_fields(&ConfigType::ALL[0], filterable::STANDING);
+    assert_fields(&AnyConfigType::BuiltIn(ConfigType::HostV1), filterable::CONFIG_TYPES);
     assert_fields(&super::configs::asked(&["app.ziti"], 1, 1), filterable::CONFIGS);
     let failure = Failure {
         when: Timestamp::from_millis(0),

@@ -24,14 +24,14 @@ impl Kind for Configs {
     const COLLECTION: &'static str = "/configs";
 
     fn create(body: &[u8], id: String, scene: &Scene<'_>) -> Result<Object, Refusal> {
-        Ok(Object::Config(Arc::new(openziti::create_config(body, ConfigId::new(id), scene.now)?)))
+        Ok(Object::Config(Arc::new(openziti::create_config(body, ConfigId::new(id), scene.config_types(), scene.now)?)))
     }
 
     fn edit(body: &[u8], id: &str, edit: Edit, scene: &Scene<'_>) -> Result<Object, Refusal> {
         let known = Self::find(id, scene)?;
         let read = match edit {
-            Edit::Replace => openziti::replace_config(body, known, scene.now)?,
-            Edit::Patch => openziti::patch_config(body, known, scene.now)?,
+            Edit::Replace => openziti::replace_config(body, known, scene.config_types(), scene.now)?,
+            Edit::Patch => openziti::patch_config(body, known, scene.config_types(), scene.now)?,
         };
         Ok(Object::Config(Arc::new(read)))
     }

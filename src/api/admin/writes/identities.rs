@@ -14,7 +14,8 @@ use crate::api::writing::{change, to_its_end};
 use crate::dialect::openziti::{self, ErrorCode, NewIdentity};
 use crate::enforce::{Change, Object, ObjectId};
 use crate::id::IdentityId;
-use crate::policy::objects::{Identity, Meta};
+use crate::policy::Objects;
+use crate::policy::objects::Identity;
 
 pub(super) struct Identities;
 
@@ -84,20 +85,31 @@ pub(super) async fn enable(
 
 async fn set_disabled(
     disabled: bool,
+    admin: State<Admin>,
+    operator: Extension<Operator>,
+    id: Path<String>,
+) -> Result<Response, Refusal> {
+    let what = if disabled { "identity disabled" } else { "identity enabled" };
+    change_identity(admin, operator, id, what, move |known, _| Ok(Identity { disabled, ..known.clone() })).await
+}
+
+/// Changes a part of an identity that has requests of its own; it counts as a change of the identity.
+pub(in crate::api::admin) async fn change_identity(
     State(admin): State<Admin>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
+    what: &'static str,
+    edit: impl FnOnce(&Identity, &Objects) -> Result<Identity, Refusal> + Send + 'static,
 ) -> Result<Response, Refusal> {
     let work = async move {
         let turn = admin.enforcer.turn().await;
         let identity = {
             let published = admin.enforcer.published();
             let scene = Scene::new(&admin, &published);
-            let known = Identities::find(&id, &scene)?;
-            let meta = Meta { updated_at: scene.now, ..known.meta.clone() };
-            Identity { disabled, meta, ..known.clone() }
+            let mut edited = edit(Identities::find(&id, &scene)?, scene.objects())?;
+            edited.meta.updated_at = scene.now;
+            edited
         };
-        let what = if disabled { "identity disabled" } else { "identity enabled" };
         change(&admin.enforcer, &turn, &operator, what, Change::Put(Object::Identity(Arc::new(identity)))).await?;
         Ok(Json(openziti::empty()).into_response())
     };

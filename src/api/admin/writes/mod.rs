@@ -1,6 +1,7 @@
 //! What OpenZiti's clients create, replace, change and delete. One kind of object differs from the next in how its bodies are read
 //! and in what must be so before it may go; the rest is the same for all.
 
+mod config_types;
 mod configs;
 mod identities;
 mod posture_checks;
@@ -14,6 +15,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use http::StatusCode;
 
+use self::config_types::OwnConfigTypes;
 use self::configs::Configs;
 use self::identities::Identities;
 use self::posture_checks::PostureChecks;
@@ -26,10 +28,12 @@ use crate::api::refusal::Refusal;
 use crate::api::writing::{change, is_forced, new_id, to_its_end};
 use crate::clock::Timestamp;
 use crate::config::ServiceDefaults;
-use crate::dialect::openziti::{self, ErrorCode};
+use crate::dialect::openziti::{self, ConfigTypes, ErrorCode};
 use crate::enforce::{Change, Object, ObjectId, Published};
 use crate::policy::Objects;
 use crate::policy::objects::{Meta, Origin};
+
+pub(super) use self::identities::change_identity;
 
 /// The routes that write, to be merged with those that read.
 pub(super) fn router() -> Router<Admin> {
@@ -40,6 +44,8 @@ pub(super) fn router() -> Router<Admin> {
         .route("/identities/{id}/enable", post(identities::enable))
         .route(Configs::COLLECTION, collection::<Configs>())
         .route(&format!("{}/{{id}}", Configs::COLLECTION), entity::<Configs>())
+        .route(OwnConfigTypes::COLLECTION, collection::<OwnConfigTypes>())
+        .route(&format!("{}/{{id}}", OwnConfigTypes::COLLECTION), entity::<OwnConfigTypes>())
         .route(PostureChecks::COLLECTION, collection::<PostureChecks>())
         .route(&format!("{}/{{id}}", PostureChecks::COLLECTION), entity::<PostureChecks>())
         .route(Services::COLLECTION, collection::<Services>())
@@ -80,6 +86,10 @@ impl<'a> Scene<'a> {
 
     fn objects(&self) -> &Objects {
         self.published.snapshot().objects()
+    }
+
+    fn config_types(&self) -> ConfigTypes<'_> {
+        ConfigTypes::of(self.objects())
     }
 }
 

@@ -18,6 +18,7 @@ pub fn management_room() -> Room {
         objects("/service-policies", "ServicePolicy"),
         objects("/posture-checks", "PostureCheck"),
         objects("/configs", "Config"),
+        objects("/config-types", "ConfigType"),
         of_identities(),
         enrolment(),
         relations(),
@@ -93,22 +94,38 @@ fn list_by_role(path: impl Into<String>, summary: &'static str, items: &Value) -
         .asks("roleSemantic", json!({ "enum": ["AllOf", "AnyOf"] }), "Whether all attributes are wanted or any")
 }
 
+/// A reply with services, which shows the data of their configs where it is asked for.
+fn with_configs(operation: Operation) -> Operation {
+    let names = array(&json!({ "type": "string" }));
+    operation.asks("configTypes", names, "The types of configs whose data is shown, by id or name, or `all`")
+}
+
 /// A collection of objects that are made, read, replaced, changed and deleted.
 fn objects(path: &'static str, kind: &str) -> Vec<Operation> {
     let of = |part: &str| schema(&format!("{kind}{part}"));
     let one = format!("{path}/{{id}}");
     let shown = of("Detail");
-    let all = if ["Config", "ServicePolicy"].contains(&kind) { list } else { list_by_role };
+    let all = match kind {
+        "Config" | "ConfigType" | "ServicePolicy" => list(path, "A page of the objects", &shown),
+        "Service" => list_by_role(path, "A page of the objects", &shown).asks(
+            "asIdentity",
+            json!({ "type": "string" }),
+            "Only what policies give to the identity with this id or name, as it is shown it",
+        ),
+        _ => list_by_role(path, "A page of the objects", &shown),
+    };
     let write = |method, summary, body: &Value| {
         Operation::new(method, one.clone(), summary).takes(body).answers(200, &empty()).refuses(&[404])
     };
+    let show = get(one.clone(), "One object").answers(200, &detail(shown)).refuses(&[400, 404]);
+    let [all, show] = [all, show].map(|operation| if kind == "Service" { with_configs(operation) } else { operation });
     vec![
-        all(path.to_owned(), "A page of the objects", &shown),
+        all,
         Operation::new("post", path, "Makes an object")
             .takes(&of("Create"))
             .answers(201, &detail(schema("CreateLocation")))
             .makes("/data/id"),
-        get(one.clone(), "One object").answers(200, &detail(shown)).refuses(&[400, 404]),
+        show,
         write("put", "Replaces an object", &of("Update")),
         write("patch", "Changes the members that the body names", &of("Patch")),
         Operation::new("delete", one.clone(), "Deletes an object")
@@ -136,6 +153,17 @@ fn of_identities() -> Vec<Operation> {
         Operation::new("delete", path("mfa"), "Takes the identity's second factor away")
             .answers(200, &empty())
             .refuses(&[400, 404]),
+        get(path("service-configs"), "Configs the identity is shown in the place of those of services")
+            .answers(200, &detail(array(&schema("ServiceConfigDetail"))))
+            .refuses(&[400, 404]),
+        Operation::new("post", path("service-configs"), "Assigns such configs")
+            .takes(&array(&schema("ServiceConfigAssign")))
+            .answers(200, &empty())
+            .refuses(&[404]),
+        Operation::new("delete", path("service-configs"), "Takes such configs back, all where none is named")
+            .may_take(&array(&schema("ServiceConfigAssign")))
+            .answers(200, &empty())
+            .refuses(&[404]),
         get(path("policy-advice/{service}"), "What policies grant, before any posture")
             .answers(200, &detail(schema("PolicyAdvice")))
             .refuses(&[400, 404]),
@@ -185,7 +213,10 @@ fn relations() -> Vec<Operation> {
         ("/services/{id}/configs", "ConfigDetail"),
         ("/config-types/{id}/configs", "ConfigDetail"),
     ];
-    let by_role = by_role.map(|(path, kind)| list_by_role(path, summary, &schema(kind)));
+    let by_role = by_role.map(|(path, kind)| {
+        let all = list_by_role(path, summary, &schema(kind));
+        if kind == "ServiceDetail" { with_configs(all) } else { all }
+    });
     let plain = plain.map(|(path, kind)| list(path, summary, &schema(kind)));
     by_role.into_iter().chain(plain).collect()
 }
@@ -196,7 +227,6 @@ fn catalogue() -> Vec<Operation> {
         ("/posture-check-types", "PostureCheckTypeDetail"),
         ("/auth-policies", "AuthPolicyDetail"),
         ("/identity-types", "IdentityTypeDetail"),
-        ("/config-types", "ConfigTypeDetail"),
     ];
     let attributes = ["/identity-role-attributes", "/service-role-attributes", "/posture-check-role-attributes"];
     let standing = standing.into_iter().flat_map(|(path, kind)| {

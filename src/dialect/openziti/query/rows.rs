@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::auth_policy::AuthPolicy;
-use super::super::config_type::ConfigType;
+use super::super::config_type::AnyConfigType;
 use super::super::enrollment::{Authenticator, Enrolling, METHOD};
 use super::super::identity_type::IdentityType;
 use super::super::posture_check::TypeId;
@@ -92,6 +92,25 @@ impl Listed for ServiceConfig {
             "name" => Field::text(&self.name),
             "type" => Field::text(&self.type_id),
             _ => of_meta(&self.meta, name),
+        }
+    }
+}
+
+impl Listed for AnyConfigType<'_> {
+    const FIELDS: &'static [(&'static str, FieldType)] = &[
+        ("createdAt", FieldType::Instant),
+        ("id", FieldType::Text),
+        ("isSystem", FieldType::Flag),
+        ("name", FieldType::Text),
+        ("tags", FieldType::Tags),
+        ("updatedAt", FieldType::Instant),
+    ];
+
+    fn field(&self, name: &str) -> Field<'_> {
+        match name {
+            "id" => Field::text(self.id()),
+            "name" => Field::text(self.name()),
+            _ => of_meta(self.meta(), name),
         }
     }
 }
@@ -253,7 +272,6 @@ macro_rules! listed_by_name {
 }
 
 listed_by_name! {
-    ConfigType: |kind: &ConfigType| kind.id(), |kind: &ConfigType| kind.name();
     PostureCheckType: PostureCheckType::id, PostureCheckType::name;
     AuthPolicy: |_| AuthPolicy::ID, |_| AuthPolicy::NAME;
     IdentityType: |_| IdentityType::ID, |_| IdentityType::ID;

@@ -10,7 +10,7 @@ mod world;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use postern::dialect::openziti::{self, ListQuery};
+use postern::dialect::openziti::{self, ListQuery, RoleAttribute};
 use postern::id::{IdentityId, ServiceId};
 use postern::policy::Snapshot;
 use postern::policy::compile::compile;
@@ -46,7 +46,7 @@ fn page(snapshot: &Snapshot, parameters: &[(&str, &str)]) -> Vec<u8> {
     let query = ListQuery::<Identity>::read(&parameters).expect("the query can be read");
     let all = snapshot.objects().identities.values().map(Arc::as_ref);
     let page = query.page(all).map(openziti::identity);
-    serde_json::to_vec(&openziti::list(page, openziti::filterable::IDENTITIES)).expect("the page is JSON")
+    serde_json::to_vec(&openziti::list::<Identity, _>(page)).expect("the page is JSON")
 }
 
 fn lists(criterion: &mut Criterion) {
@@ -65,6 +65,12 @@ fn lists(criterion: &mut Criterion) {
     ] {
         group.bench_function(name, |bencher| bencher.iter(|| page(&snapshot, parameters)));
     }
+    group.bench_function("attributes in use", |bencher| {
+        bencher.iter(|| {
+            let identities = snapshot.objects().identities.values().map(Arc::as_ref);
+            RoleAttribute::in_use(identities, |identity| &identity.role_attributes).len()
+        });
+    });
     let (asker, asked) = (IdentityId::from("identity-0000007"), ServiceId::from("service-000007"));
     group.bench_function("policy advice", |bencher| bencher.iter(|| advice(&snapshot, &asker, &asked)));
     group.finish();

@@ -7,7 +7,7 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 
 use crate::decision::Failure;
-use crate::dialect::openziti::{self, ErrorCode, ListQuery, Paging, filterable};
+use crate::dialect::openziti::{self, ErrorCode, ListQuery, Paging};
 use crate::id::IdentityId;
 use crate::posture::Posture;
 
@@ -44,7 +44,7 @@ pub(super) async fn failed_service_requests(
     let page = query.page(failures.iter().map(Arc::as_ref)).map(openziti::failed_service_request);
     let partial = parameters.iter().any(|(name, _)| ["limit", "offset", "filter", "sort"].contains(&name.as_str()));
     Ok(if partial {
-        Json(openziti::list(page, filterable::FAILED_SERVICE_REQUESTS)).into_response()
+        Json(openziti::list::<Failure, _>(page)).into_response()
     } else {
         Json(openziti::detail(page.items)).into_response()
     })

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::dialect::openziti::{
     self, Activity, ErrorCode, IdentityDetail, ListQuery, ListedPolicy, RoleNames, ServiceDetail, ShownConfigs, TypeId,
-    WantedConfigTypes, filterable,
+    WantedConfigTypes,
 };
 use crate::enforce::busy;
 use crate::id::IdentityId;
@@ -50,7 +50,7 @@ pub(super) fn identities_among<'a>(
             let shown = shown(admin, identity, postures.next().and_then(Option::as_ref));
             with_token(shown, admin, operator, identity)
         });
-        Ok(Json(openziti::list(page, filterable::IDENTITIES)).into_response())
+        Ok(Json(openziti::list::<Identity, _>(page)).into_response())
     })
 }
 
@@ -157,7 +157,7 @@ pub(super) fn services_among<'a>(
 ) -> Result<Response, Refusal> {
     busy(|| {
         let page = ListQuery::<Service>::read(query)?.page(among).map(|service| sight.show(service));
-        Ok(Json(openziti::list(page, filterable::SERVICES)).into_response())
+        Ok(Json(openziti::list::<Service, _>(page)).into_response())
     })
 }
 
@@ -193,7 +193,7 @@ pub(super) fn policies_among<'a>(
         let names = RoleNames::of(objects);
         let policies: Vec<_> = among.map(|policy| ListedPolicy::new(policy, &names)).collect();
         let page = query.page(policies.iter()).map(|listed| openziti::service_policy(listed.policy, &names));
-        Ok(Json(openziti::list(page, filterable::SERVICE_POLICIES)).into_response())
+        Ok(Json(openziti::list::<ListedPolicy<'_>, _>(page)).into_response())
     })
 }
 
@@ -217,7 +217,7 @@ pub(super) fn checks_among<'a>(
     busy(|| {
         let checks = among.filter(|check| has_a_word(check));
         let page = ListQuery::<PostureCheck>::read(query)?.page(checks).map(openziti::posture_check);
-        Ok(Json(openziti::list(page, filterable::POSTURE_CHECKS)).into_response())
+        Ok(Json(openziti::list::<PostureCheck, _>(page)).into_response())
     })
 }
 

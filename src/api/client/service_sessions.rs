@@ -16,7 +16,7 @@ use crate::api::edge::{RequestId, unique_id};
 use crate::api::refusal::Refusal;
 use crate::api::token;
 use crate::decision::{Denial, DenialReason, FailedService, Failure};
-use crate::dialect::openziti::{self, ErrorCode, ListQuery, ServiceSession, SessionRequest, filterable};
+use crate::dialect::openziti::{self, ErrorCode, ListQuery, ServiceSession, SessionRequest};
 use crate::enforce::Published;
 use crate::id::IdentityId;
 use crate::limits;
@@ -90,7 +90,7 @@ pub(super) async fn list(
     let query = ListQuery::<ServiceSession>::read(&query)?;
     let own = client.current_sessions(&asker);
     let page = query.page(own.iter()).map(openziti::service_session);
-    Ok(Json(openziti::list(page, filterable::SESSIONS)).into_response())
+    Ok(Json(openziti::list::<ServiceSession, _>(page)).into_response())
 }
 
 /// `GET /sessions/{id}`.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::paging::{Page, Pagination};
+use super::query::Listed;
 use crate::clock::Timestamp;
 use crate::policy::objects::Meta;
 
@@ -36,14 +37,20 @@ pub struct List<T> {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ListMeta {
-    filterable_fields: &'static [&'static str],
+    filterable_fields: Vec<&'static str>,
     pagination: Pagination,
 }
 
-/// Wraps a page; `filterable` names the fields the whole list could be filtered by.
-pub fn list<T: Serialize>(page: Page<T>, filterable: &'static [&'static str]) -> List<T> {
+/// Wraps a page of a list of `T`, as it is shown.
+pub fn list<T: Listed, U: Serialize>(page: Page<U>) -> List<U> {
     let Page { items, pagination } = page;
-    List { data: items, meta: ListMeta { filterable_fields: filterable, pagination } }
+    List { data: items, meta: ListMeta { filterable_fields: T::fields().names(), pagination } }
+}
+
+/// Wraps a page of a list that takes no filter.
+pub fn unfiltered<T: Serialize>(page: Page<T>) -> List<T> {
+    let Page { items, pagination } = page;
+    List { data: items, meta: ListMeta { filterable_fields: Vec::new(), pagination } }
 }
 
 /// What a reply to a creation tells: the new id and where it is.

@@ -64,7 +64,7 @@ pub use enrollment::{
     Authenticator, AuthenticatorDetail, Enrolling, EnrollmentCerts, EnrollmentDetail, EnrollmentRequest,
     EnrollmentWanted, TokenShown, create_enrollment, read_enrollment_request, refresh_enrollment,
 };
-pub use envelope::{Created, Detail, Links, List, created, detail, empty, list};
+pub use envelope::{Created, Detail, Links, List, created, detail, empty, list, unfiltered};
 pub use error::{ApiError, ErrorCode, ErrorEnvelope, FieldError};
 pub use export::{exported, is_built_in};
 pub use failed_request::{FailedServiceRequest, PolicyFailure, failed_service_request, policy_failures};
@@ -85,7 +85,7 @@ pub use posture_query::{PostureQueries, PostureQuery, posture_query};
 pub use posture_response::{
     PostureResponse, PromptedService, posture_response_envelope, read_posture_response, read_posture_responses,
 };
-pub use query::{Field, FieldType, ListQuery, Listed, ListedPolicy, Number, RoleAttribute, Scalar, Texts};
+pub use query::{Field, Fields, Foreign, ListQuery, Listed, ListedPolicy, RoleAttribute, Texts};
 pub use service::{ServiceDetail, ShownConfigs, service};
 pub use service_body::{create_service, patch_service, replace_service};
 pub use service_configs::{ServiceConfigDetail, assigned_configs, read_assignments, read_unassignments};
@@ -95,82 +95,6 @@ pub use session::{
     ServiceSession, ServiceSessionDetail, SessionRequest, invalid_posture, read_session_request, service_session,
 };
 pub use summary::{Summary, summary};
-
-/// Fields that lists of one kind can be filtered by, as their `meta` tells.
-pub mod filterable {
-    /// Of identities.
-    pub const IDENTITIES: &[&str] = &[
-        "createdAt",
-        "disabled",
-        "id",
-        "isAdmin",
-        "isDefaultAdmin",
-        "isSystem",
-        "name",
-        "roleAttributes",
-        "tags",
-        "type",
-        "updatedAt",
-    ];
-    /// Of services.
-    pub const SERVICES: &[&str] = &[
-        "createdAt",
-        "encryptionRequired",
-        "id",
-        "isSystem",
-        "name",
-        "roleAttributes",
-        "tags",
-        "terminatorStrategy",
-        "updatedAt",
-    ];
-    /// Of service policies.
-    pub const SERVICE_POLICIES: &[&str] = &[
-        "createdAt",
-        "id",
-        "identityRoles",
-        "isSystem",
-        "name",
-        "postureCheckRoles",
-        "semantic",
-        "serviceRoles",
-        "tags",
-        "type",
-        "updatedAt",
-    ];
-    /// Of types of configs.
-    pub const CONFIG_TYPES: &[&str] = &["createdAt", "id", "isSystem", "name", "tags", "updatedAt"];
-    /// Of configs.
-    pub const CONFIGS: &[&str] = &["createdAt", "id", "isSystem", "name", "tags", "type", "updatedAt"];
-    /// Of sessions for services.
-    pub const SESSIONS: &[&str] = &["createdAt", "id", "isSystem", "serviceId", "serviceName", "type", "updatedAt"];
-    /// Of enrolments.
-    pub const ENROLLMENTS: &[&str] =
-        &["createdAt", "expiresAt", "id", "identity", "isSystem", "method", "tags", "updatedAt"];
-    /// Of authenticators.
-    pub const AUTHENTICATORS: &[&str] =
-        &["createdAt", "fingerprint", "id", "identity", "isSystem", "method", "tags", "updatedAt"];
-    /// Of role attributes, which are their own ids.
-    pub const ROLE_ATTRIBUTES: &[&str] = &["id"];
-    /// Of what nobody made: types and policies that are always there.
-    pub const STANDING: &[&str] = &["id", "name"];
-    /// Of posture checks.
-    pub const POSTURE_CHECKS: &[&str] = &[
-        "createdAt",
-        "id",
-        "isSystem",
-        "name",
-        "promptOnUnlock",
-        "promptOnWake",
-        "roleAttributes",
-        "tags",
-        "typeId",
-        "updatedAt",
-    ];
-    /// Of requests that were refused.
-    pub const FAILED_SERVICE_REQUESTS: &[&str] =
-        &["reasonCode", "requestId", "serviceId", "serviceName", "sessionType", "sourceAddress", "when"];
-}
 
 /// What entities that nobody made have for their times.
 fn unmade() -> &'static Meta {

@@ -4,7 +4,7 @@ use postern::clock::Timestamp;
 use postern::decision::{DenialReason, FailedService, Failure};
 use postern::dialect::openziti::{
     AnyConfigType, ApiError, ConfigType, ErrorCode, Field, ListQuery, Listed, ListedPolicy, Paging, PostureCheckType,
-    RoleAttribute, RoleNames, filterable,
+    RoleAttribute, RoleNames,
 };
 use postern::id::{IdentityId, ServiceId};
 use postern::policy::objects::{Identity, PolicyType, PostureCheck, Service, ServicePolicy};
@@ -321,25 +321,93 @@ fn policies_are_asked_for_their_roles_as_shown() {
 
 #[test]
 fn every_filterable_field_is_known_and_answered() {
-    fn assert_fields<T: Listed>(thing: &T, named: &[&str]) {
-        let fields: Vec<_> = T::FIELDS.iter().map(|(name, _)| *name).collect();
-        assert_eq!(fields, named);
-        for name in fields.into_iter().map(|name| if name == "tags" { "tags.x" } else { name }) {
-            assert!(!matches!(thing.field(name), Field::Unknown), "{name}");
+    /// Each name is a field, and filters can ask for it.
+    fn assert_fields<T: Listed>(_: &T, named: &[&str]) {
+        assert_eq!(T::fields().names(), named);
+        for name in named {
+            let asked = match T::fields().get(name).unwrap() {
+                Field::Set(_) => format!("isEmpty({name})"),
+                Field::Tags(_) => format!("{name}.x = null"),
+                Field::Text(_) | Field::Flag(_) | Field::Instant(_) => format!("{name} != null"),
+            };
+            assert!(read::<T>(&[("filter", &asked)]).is_ok(), "{asked}");
         }
-        assert!(matches!(thing.field("nothing"), Field::Unknown));
+        assert!(read::<T>(&[("filter", "nothing = null")]).is_err());
     }
     let world = objects::World::default();
     let names = RoleNames::of(&world.objects);
     let policy = objects::policy("p", Semantic::AllOf, vec![], vec![], vec![]);
-    assert_fields(&objects::identity("i", "i", &[]), filterable::IDENTITIES);
-    assert_fields(&objects::service("s", "s", &[]), filterable::SERVICES);
-    assert_fields(&objects::check("c", "c", &[]), filterable::POSTURE_CHECKS);
-    assert_fields(&ListedPolicy::new(&policy, &names), filterable::SERVICE_POLICIES);
-    assert_fields(&RoleAttribute("staff"), filterable::ROLE_ATTRIBUTES);
-    assert_fields(&PostureCheckType::ALL[0], filterable::STANDING);
-    assert_fields(&AnyConfigType::BuiltIn(ConfigType::HostV1), filterable::CONFIG_TYPES);
-    assert_fields(&super::configs::asked(&["app.ziti"], 1, 1), filterable::CONFIGS);
+    assert_fields(
+        &objects::identity("i", "i", &[]),
+        &[
+            "createdAt",
+            "disabled",
+            "id",
+            "isAdmin",
+            "isDefaultAdmin",
+            "isSystem",
+            "name",
+            "roleAttributes",
+            "tags",
+            "type",
+            "updatedAt",
+        ],
+    );
+    assert_fields(
+        &objects::service("s", "s", &[]),
+        &[
+            "createdAt",
+            "encryptionRequired",
+            "id",
+            "isSystem",
+            "name",
+            "roleAttributes",
+            "tags",
+            "terminatorStrategy",
+            "updatedAt",
+        ],
+    );
+    assert_fields(
+        &objects::check("c", "c", &[]),
+        &[
+            "createdAt",
+            "id",
+            "isSystem",
+            "name",
+            "promptOnUnlock",
+            "promptOnWake",
+            "roleAttributes",
+            "tags",
+            "typeId",
+            "updatedAt",
+        ],
+    );
+    assert_fields(
+        &ListedPolicy::new(&policy, &names),
+        &[
+            "createdAt",
+            "id",
+            "identityRoles",
+            "isSystem",
+            "name",
+            "postureCheckRoles",
+            "semantic",
+            "serviceRoles",
+            "tags",
+            "type",
+            "updatedAt",
+        ],
+    );
+    assert_fields(&RoleAttribute("staff"), &["id"]);
+    assert_fields(&PostureCheckType::ALL[0], &["id", "name"]);
+    assert_fields(
+        &AnyConfigType::BuiltIn(ConfigType::HostV1),
+        &["createdAt", "id", "isSystem", "name", "tags", "updatedAt"],
+    );
+    assert_fields(
+        &super::configs::asked(&["app.ziti"], 1, 1),
+        &["createdAt", "id", "isSystem", "name", "tags", "type", "updatedAt"],
+    );
     let failure = Failure {
         when: Timestamp::from_millis(0),
         request_id: "r".into(),
@@ -352,5 +420,8 @@ fn every_filterable_field_is_known_and_answered() {
         source_address: None,
         generation: 1,
     };
-    assert_fields(&failure, filterable::FAILED_SERVICE_REQUESTS);
+    assert_fields(
+        &failure,
+        &["reasonCode", "requestId", "serviceId", "serviceName", "sessionType", "sourceAddress", "when"],
+    );
 }

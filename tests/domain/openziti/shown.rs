@@ -3,12 +3,12 @@
 use postern::decision::{DenialReason, FailedCheck, FailedPolicy, FailedService, FailedVerdict, Failure};
 use postern::dialect::openziti::{
     Activity, ApiError, ErrorCode, ErrorEnvelope, FieldError, Paging, PostureQueries, RoleNames, create_posture_check,
-    created, detail, empty, failed_service_request, filterable, identity, list, posture_data, posture_query, service,
+    created, detail, empty, failed_service_request, identity, list, posture_data, posture_query, service,
     service_policy,
 };
 use postern::id::{CheckId, IdentityId};
 use postern::policy::expression::Expression;
-use postern::policy::objects::{Objects, PostureCheck};
+use postern::policy::objects::{Identity, Objects, PostureCheck};
 use postern::policy::roles::{Role, Semantic};
 use postern::posture::Posture;
 use postern::posture::check::{Check, Predicate};
@@ -133,7 +133,7 @@ fn a_list_of_identities() {
     alice.subjects = vec!["spiffe://example/alice".parse().unwrap()];
     let both = [alice.clone(), alice.clone()];
     let page = Paging::parse(Some("1"), None, Paging::default()).unwrap().page(both.iter()).map(identity);
-    same_as("identities", list(page, filterable::IDENTITIES));
+    same_as("identities", list::<Identity, _>(page));
 
     let posture = posture();
     let active =

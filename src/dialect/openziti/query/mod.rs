@@ -4,43 +4,40 @@
 //! filter has no maximum. Comparisons are of exact texts; what is missing comes first in an order. Beyond OpenZiti's grammar,
 //! names may hold digits, blanks around words may be left out, and `'tags.cost centre'` in single quotes is one name.
 
-mod evaluate;
 mod field;
+mod filter;
 mod lexer;
 mod order;
 mod parser;
 mod refused;
 mod roles;
 mod rows;
+#[cfg(test)]
+mod selection;
 mod syntax;
 #[cfg(test)]
 mod tests;
 mod typing;
 
-use std::marker::PhantomData;
-
 use serde_json::Value;
 
 use super::error::{ApiError, ErrorCode, FieldError};
 use super::paging::{Page, Paging};
-use roles::RoleFilter;
-use syntax::{Expression, SortField};
+use filter::Filter;
+use typing::SortKey;
 
-pub use field::{Field, FieldType, Listed, Scalar, Texts};
-pub use rows::{ListedPolicy, RoleAttribute};
-pub use syntax::Number;
+pub use field::{Field, Fields, Listed, Texts};
+pub use rows::{Foreign, ListedPolicy, RoleAttribute};
 
 /// What the name of a tag begins with.
 const TAGS: &str = "tags.";
 
 /// A question to lists of `T`, read and checked.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ListQuery<T> {
-    filter: Expression,
-    roles: Option<RoleFilter>,
-    sort: Vec<SortField>,
+    filter: Filter<T>,
+    sort: Vec<SortKey<T>>,
     paging: Paging,
-    of: PhantomData<fn(&T)>,
 }
 
 impl<T: Listed> ListQuery<T> {
@@ -54,29 +51,40 @@ impl<T: Listed> ListQuery<T> {
         let roles: Vec<_> = all(parameters, "roleFilter").collect();
         let (filter, sort) = (one(parameters, "filter")?, one(parameters, "sort")?);
         let (limit, offset) = (all(parameters, "limit").last(), all(parameters, "offset").last());
-        let roles = RoleFilter::read::<T>(&roles, all(parameters, "roleSemantic").last())?;
-        let query = read_filter::<T>(filter.unwrap_or_default())?;
-        let sort = sort.filter(|sort| !sort.is_empty()).map(read_sort::<T>).transpose()?.unwrap_or_default();
+        let selected = roles::read::<T>(&roles, all(parameters, "roleSemantic").last())?;
+        let fields = T::fields();
+        let query = read_filter(filter.unwrap_or_default(), &fields)?;
+        let sort = sort.filter(|sort| !sort.is_empty()).map(|sort| read_sort(sort, &fields)).transpose()?;
         Ok(ListQuery {
-            filter: query.filter,
-            roles,
-            sort: if query.sort.is_empty() { sort } else { query.sort },
+            filter: match selected {
+                Some(selected) => Filter::And(vec![selected, query.filter]),
+                None => query.filter,
+            },
+            sort: if query.sort.is_empty() { sort.unwrap_or_default() } else { query.sort },
             paging: Paging::parse(limit, offset, default)?.overridden(query.limit, query.skip),
-            of: PhantomData,
         })
     }
 
     /// The page that was asked for; the total counts what the filters left. `all` comes in the order that holds where no other
     /// is asked for, and decides among equals.
     pub fn page<'a>(&self, all: impl Iterator<Item = &'a T>) -> Page<&'a T> {
-        let kept = all
-            .filter(|thing| self.roles.as_ref().is_none_or(|roles| roles.selects(*thing)) && self.filter.holds(*thing));
-        if self.sort.is_empty() {
-            return self.paging.page(kept);
+        if self.filter.is_open() && self.sort.is_empty() {
+            return self.paging.page(all);
         }
-        let kept: Vec<&T> = kept.collect();
+        let kept = self.filter.passing(all);
+        if self.sort.is_empty() {
+            return self.paging.page(kept.into_iter());
+        }
         self.paging.picked(order::places(&kept, &self.sort, self.paging.places()), kept.len())
     }
+}
+
+/// What a text says of a list, its fields known.
+struct ReadFilter<T> {
+    filter: Filter<T>,
+    sort: Vec<SortKey<T>>,
+    skip: Option<i64>,
+    limit: Option<i64>,
 }
 
 fn all<'a>(parameters: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {
@@ -96,12 +104,15 @@ fn one<'a>(parameters: &'a [(String, String)], name: &str) -> Result<Option<&'a 
     }
 }
 
-fn read_filter<T: Listed>(text: &str) -> Result<syntax::Query, ApiError> {
-    let read = parser::query(text).and_then(|mut query| typing::check::<T>(&mut query).map(|()| query));
+fn read_filter<T>(text: &str, fields: &Fields<T>) -> Result<ReadFilter<T>, ApiError> {
+    let read = parser::query(text).and_then(|query| {
+        let (filter, sort) = (typing::filter(query.filter, fields)?, typing::sort_keys(&query.sort, fields)?);
+        Ok(ReadFilter { filter, sort, skip: query.skip, limit: query.limit })
+    });
     read.map_err(|refused| refused.in_parameter(ErrorCode::InvalidFilter, "filter", text))
 }
 
-fn read_sort<T: Listed>(text: &str) -> Result<Vec<SortField>, ApiError> {
-    let read = parser::sort(text).and_then(|fields| typing::check_sort::<T>(&fields).map(|()| fields));
+fn read_sort<T>(text: &str, fields: &Fields<T>) -> Result<Vec<SortKey<T>>, ApiError> {
+    let read = parser::sort(text).and_then(|written| typing::sort_keys(&written, fields));
     read.map_err(|refused| refused.in_parameter(ErrorCode::InvalidSortIdentifier, "sort", text))
 }

@@ -3,22 +3,21 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use super::field::{Field, Listed, Scalar};
-use super::syntax::SortField;
+use super::field::{Scalar, fetch_texts, in_parts};
+use super::typing::SortKey;
 
-/// The things in order whose places in it are `places`. Only these are sorted out of a long list, and what is compared is looked
-/// up once.
-pub(super) fn places<'a, T: Listed>(things: &[&'a T], sort: &[SortField], places: Range<usize>) -> Vec<&'a T> {
-    let mut keys = Vec::with_capacity(things.len().saturating_mul(sort.len()));
-    for thing in things {
-        keys.extend(sort.iter().map(|field| key(*thing, field)));
-    }
-    let mut rows: Vec<Row<'_, 'a, T>> = (things.iter().zip(keys.chunks_exact(sort.len().max(1))).enumerate())
-        .map(|(place, (&thing, keys))| Row { keys, place, thing })
-        .collect();
-    let order = |a: &Row<'_, 'a, T>, b: &Row<'_, 'a, T>| {
-        let compared = sort.iter().zip(a.keys.iter().zip(b.keys)).map(|(field, (a, b))| directed(*a, *b, field));
-        compared.fold(Ordering::Equal, Ordering::then).then(a.place.cmp(&b.place))
+/// The things in order whose places in it are `places`. Only these are sorted out of a long list; what is compared is looked up
+/// once, and most comparisons are those of two numbers.
+pub(super) fn places<'a, T>(things: &[&'a T], sort: &[SortKey<T>], places: Range<usize>) -> Vec<&'a T> {
+    let columns: Vec<Column<'a>> = sort.iter().map(|key| Column::of(things, key)).collect();
+    let first = columns.first();
+    let image = |place: usize| first.and_then(|column| column.images.get(place)).copied().unwrap_or_default();
+    let mut rows: Vec<Row<'a, T>> =
+        things.iter().enumerate().map(|(place, &thing)| Row { image: image(place), place, thing }).collect();
+    let order = |a: &Row<'a, T>, b: &Row<'a, T>| {
+        let further = || columns.iter().map(|column| column.compare(a.place, b.place));
+        let all_fields = || further().find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal);
+        a.image.cmp(&b.image).then_with(all_fields).then(a.place.cmp(&b.place))
     };
     let end = places.end.min(rows.len());
     if end < rows.len() {
@@ -34,19 +33,78 @@ pub(super) fn places<'a, T: Listed>(things: &[&'a T], sort: &[SortField], places
     rows.into_iter().map(|row| row.thing).collect()
 }
 
-struct Row<'k, 'a, T> {
-    keys: &'k [Scalar<'a>],
+struct Row<'a, T> {
+    /// That of the first field.
+    image: u64,
     place: usize,
     thing: &'a T,
 }
 
-fn key<'a, T: Listed>(thing: &'a T, field: &SortField) -> Scalar<'a> {
-    match thing.field(&field.name.text) {
-        Field::One(value) => value,
-        Field::Set(_) | Field::Unknown => Scalar::Null,
+/// The values of one field, and of each a number: of two numbers that differ, the lower one is that of the lower value.
+struct Column<'a> {
+    values: Vec<Scalar<'a>>,
+    images: Vec<u64>,
+    descending: bool,
+}
+
+impl<'a> Column<'a> {
+    fn of<T>(things: &[&'a T], key: &SortKey<T>) -> Self {
+        let mut values = Vec::with_capacity(things.len());
+        in_parts(things.iter().copied(), |some| {
+            let of_some = key.of.values(some);
+            fetch_texts(&of_some);
+            values.extend(of_some);
+        });
+        let shared = shared_bytes(&values);
+        let turn = |image: u64| if key.descending { !image } else { image };
+        let images = values.iter().map(|value| turn(image(value, shared))).collect();
+        Column { values, images, descending: key.descending }
+    }
+
+    fn compare(&self, a: usize, b: usize) -> Ordering {
+        self.images.get(a).cmp(&self.images.get(b)).then_with(|| match (self.values.get(a), self.values.get(b)) {
+            (Some(a), Some(b)) if self.descending => b.order(*a),
+            (Some(a), Some(b)) => a.order(*b),
+            _ => Ordering::Equal,
+        })
     }
 }
 
-fn directed(a: Scalar<'_>, b: Scalar<'_>, field: &SortField) -> Ordering {
-    if field.descending { b.order(a) } else { a.order(b) }
+/// With how many bytes all texts begin that are the same: they say nothing of the order.
+fn shared_bytes(values: &[Scalar<'_>]) -> usize {
+    let mut texts = values.iter().filter_map(|value| match value {
+        Scalar::Text(text) => Some(text.as_bytes()),
+        Scalar::Null | Scalar::Flag(_) | Scalar::Number(_) | Scalar::Instant(_) => None,
+    });
+    let Some(mut shared) = texts.next() else {
+        return 0;
+    };
+    for text in texts {
+        if !text.starts_with(shared) {
+            let same = shared.iter().zip(text).take_while(|(a, b)| a == b).count();
+            shared = shared.get(..same).unwrap_or_default();
+        }
+        if shared.is_empty() {
+            break;
+        }
+    }
+    shared.len()
+}
+
+/// A number for a value: what is missing has the lowest, of texts the first bytes after the shared ones make it.
+fn image(value: &Scalar<'_>, shared: usize) -> u64 {
+    match value {
+        Scalar::Null => 0,
+        Scalar::Flag(flag) => 1 + u64::from(*flag),
+        // Times before 1970 do not occur; all of them are the lowest.
+        Scalar::Instant(instant) => u64::try_from(instant.as_millis()).unwrap_or_default(),
+        // Numbers are not sorted by.
+        Scalar::Number(_) => 0,
+        Scalar::Text(text) => {
+            let mut image = [0; 8];
+            let told = text.as_bytes().get(shared..).unwrap_or_default();
+            image.iter_mut().zip(told).for_each(|(to, from)| *to = *from);
+            u64::from_be_bytes(image)
+        }
+    }
 }

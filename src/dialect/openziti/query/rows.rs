@@ -1,5 +1,8 @@
 //! The fields of each kind of list. What the objects here do not have, but OpenZiti's have, shows the one value it can have.
 
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::super::auth_policy::AuthPolicy;
@@ -10,8 +13,7 @@ use super::super::posture_check::TypeId;
 use super::super::posture_check_type::PostureCheckType;
 use super::super::service_policy::RoleNames;
 use super::super::session::ServiceSession;
-use super::TAGS;
-use super::field::{Field, FieldType, Listed, Scalar, Texts};
+use super::field::{Field, Fields, Listed, Texts, in_parts, shared_texts};
 use crate::decision::Failure;
 use crate::policy::objects::{Identity, Meta, PolicyType, PostureCheck, Service, ServicePolicy};
 use crate::policy::roles::Semantic;
@@ -20,144 +22,77 @@ use crate::posture::check::Predicate;
 use crate::posture::check::mfa::MfaRule;
 
 impl Listed for Identity {
-    const FIELDS: &'static [(&'static str, FieldType)] = &[
-        ("createdAt", FieldType::Instant),
-        ("disabled", FieldType::Flag),
-        ("id", FieldType::Text),
-        ("isAdmin", FieldType::Flag),
-        ("isDefaultAdmin", FieldType::Flag),
-        ("isSystem", FieldType::Flag),
-        ("name", FieldType::Text),
-        ("roleAttributes", FieldType::Set),
-        ("tags", FieldType::Tags),
-        ("type", FieldType::Text),
-        ("updatedAt", FieldType::Instant),
-    ];
-
-    fn field(&self, name: &str) -> Field<'_> {
-        match name {
-            "id" => Field::text(self.id.as_str()),
-            "name" => Field::text(&self.name),
-            "roleAttributes" => Field::Set(Texts::Shared(&self.role_attributes)),
-            "disabled" => Field::One(Scalar::Flag(self.disabled)),
-            "isAdmin" | "isDefaultAdmin" => Field::One(Scalar::Flag(false)),
-            "type" => Field::text("Default"),
-            _ => of_meta(&self.meta, name),
-        }
+    fn fields() -> Fields<Self> {
+        of_meta::<Self>().and([
+            ("id", Field::Text(|identity| Some(identity.id.as_str()))),
+            ("name", Field::Text(|identity| Some(&identity.name))),
+            ("disabled", Field::Flag(|identity| Some(identity.disabled))),
+            ("isAdmin", Field::Flag(|_| Some(false))),
+            ("isDefaultAdmin", Field::Flag(|_| Some(false))),
+            ("roleAttributes", Field::Set(|identity| Texts::Shared(&identity.role_attributes))),
+            ("type", Field::Text(|_| Some("Default"))),
+        ])
     }
 }
 
 impl Listed for Service {
-    const FIELDS: &'static [(&'static str, FieldType)] = &[
-        ("createdAt", FieldType::Instant),
-        ("encryptionRequired", FieldType::Flag),
-        ("id", FieldType::Text),
-        ("isSystem", FieldType::Flag),
-        ("name", FieldType::Text),
-        ("roleAttributes", FieldType::Set),
-        ("tags", FieldType::Tags),
-        ("terminatorStrategy", FieldType::Text),
-        ("updatedAt", FieldType::Instant),
-    ];
-
-    fn field(&self, name: &str) -> Field<'_> {
-        match name {
-            "id" => Field::text(self.id.as_str()),
-            "name" => Field::text(&self.name),
-            "roleAttributes" => Field::Set(Texts::Shared(&self.role_attributes)),
-            "encryptionRequired" => {
-                let flag = self.kept.get(name).and_then(Value::as_bool);
-                Field::One(Scalar::Flag(flag.unwrap_or_default()))
-            }
-            "terminatorStrategy" => Field::text(self.kept.get(name).and_then(Value::as_str).unwrap_or("smartrouting")),
-            _ => of_meta(&self.meta, name),
-        }
+    fn fields() -> Fields<Self> {
+        of_meta::<Self>().and([
+            ("id", Field::Text(|service| Some(service.id.as_str()))),
+            ("name", Field::Text(|service| Some(&service.name))),
+            (
+                "encryptionRequired",
+                Field::Flag(|service| {
+                    Some(service.kept.get("encryptionRequired").and_then(Value::as_bool).unwrap_or_default())
+                }),
+            ),
+            ("roleAttributes", Field::Set(|service| Texts::Shared(&service.role_attributes))),
+            (
+                "terminatorStrategy",
+                Field::Text(|service| {
+                    Some(service.kept.get("terminatorStrategy").and_then(Value::as_str).unwrap_or("smartrouting"))
+                }),
+            ),
+        ])
     }
 }
 
 impl Listed for ServiceConfig {
-    const FIELDS: &'static [(&'static str, FieldType)] = &[
-        ("createdAt", FieldType::Instant),
-        ("id", FieldType::Text),
-        ("isSystem", FieldType::Flag),
-        ("name", FieldType::Text),
-        ("tags", FieldType::Tags),
-        ("type", FieldType::Text),
-        ("updatedAt", FieldType::Instant),
-    ];
-
-    fn field(&self, name: &str) -> Field<'_> {
-        match name {
-            "id" => Field::text(self.id.as_str()),
-            "name" => Field::text(&self.name),
-            "type" => Field::text(&self.type_id),
-            _ => of_meta(&self.meta, name),
-        }
+    fn fields() -> Fields<Self> {
+        of_meta::<Self>().and([
+            ("id", Field::Text(|config| Some(config.id.as_str()))),
+            ("name", Field::Text(|config| Some(&config.name))),
+            ("type", Field::Text(|config| Some(&config.type_id))),
+        ])
     }
 }
 
 impl Listed for AnyConfigType<'_> {
-    const FIELDS: &'static [(&'static str, FieldType)] = &[
-        ("createdAt", FieldType::Instant),
-        ("id", FieldType::Text),
-        ("isSystem", FieldType::Flag),
-        ("name", FieldType::Text),
-        ("tags", FieldType::Tags),
-        ("updatedAt", FieldType::Instant),
-    ];
-
-    fn field(&self, name: &str) -> Field<'_> {
-        match name {
-            "id" => Field::text(self.id()),
-            "name" => Field::text(self.name()),
-            _ => of_meta(self.meta(), name),
-        }
+    fn fields() -> Fields<Self> {
+        of_meta::<Self>()
+            .and([("id", Field::Text(|kind| Some(kind.id()))), ("name", Field::Text(|kind| Some(kind.name())))])
     }
 }
 
 impl Listed for Enrolling<'_> {
-    const FIELDS: &'static [(&'static str, FieldType)] = &[
-        ("createdAt", FieldType::Instant),
-        ("expiresAt", FieldType::Instant),
-        ("id", FieldType::Text),
-        ("identity", FieldType::Text),
-        ("isSystem", FieldType::Flag),
-        ("method", FieldType::Text),
-        ("tags", FieldType::Tags),
-        ("updatedAt", FieldType::Instant),
-    ];
-
-    fn field(&self, name: &str) -> Field<'_> {
-        match name {
-            "id" => Field::text(&self.pending.id),
-            "identity" => Field::text(self.identity.id.as_str()),
-            "method" => Field::text(METHOD),
-            "expiresAt" => Field::One(Scalar::Instant(self.pending.expires_at)),
-            _ => of_meta(self.meta(), name),
-        }
+    fn fields() -> Fields<Self> {
+        of_meta::<Self>().and([
+            ("id", Field::Text(|waiting| Some(&waiting.pending.id))),
+            ("identity", Field::Text(|waiting| Some(waiting.identity.id.as_str()))),
+            ("method", Field::Text(|_| Some(METHOD))),
+            ("expiresAt", Field::Instant(|waiting| waiting.pending.expires_at)),
+        ])
     }
 }
 
 impl Listed for Authenticator<'_> {
-    const FIELDS: &'static [(&'static str, FieldType)] = &[
-        ("createdAt", FieldType::Instant),
-        ("fingerprint", FieldType::Text),
-        ("id", FieldType::Text),
-        ("identity", FieldType::Text),
-        ("isSystem", FieldType::Flag),
-        ("method", FieldType::Text),
-        ("tags", FieldType::Tags),
-        ("updatedAt", FieldType::Instant),
-    ];
-
-    fn field(&self, name: &str) -> Field<'_> {
-        match name {
-            "id" => Field::text(&self.certificate.id),
-            "identity" => Field::text(self.identity.id.as_str()),
-            "method" => Field::text("cert"),
-            "fingerprint" => Field::text(&self.certificate.fingerprint),
-            _ => of_meta(self.meta(), name),
-        }
+    fn fields() -> Fields<Self> {
+        of_meta::<Self>().and([
+            ("id", Field::Text(|known| Some(&known.certificate.id))),
+            ("identity", Field::Text(|known| Some(known.identity.id.as_str()))),
+            ("method", Field::Text(|_| Some("cert"))),
+            ("fingerprint", Field::Text(|known| Some(&known.certificate.fingerprint))),
+        ])
     }
 }
 
@@ -177,68 +112,45 @@ impl<'a> ListedPolicy<'a> {
 }
 
 impl Listed for ListedPolicy<'_> {
-    const FIELDS: &'static [(&'static str, FieldType)] = &[
-        ("createdAt", FieldType::Instant),
-        ("id", FieldType::Text),
-        ("identityRoles", FieldType::Set),
-        ("isSystem", FieldType::Flag),
-        ("name", FieldType::Text),
-        ("postureCheckRoles", FieldType::Set),
-        ("semantic", FieldType::Text),
-        ("serviceRoles", FieldType::Set),
-        ("tags", FieldType::Tags),
-        ("type", FieldType::Text),
-        ("updatedAt", FieldType::Instant),
-    ];
-
-    fn field(&self, name: &str) -> Field<'_> {
-        let policy = self.policy;
-        match name {
-            "id" => Field::text(policy.id.as_str()),
-            "name" => Field::text(&policy.name),
-            "identityRoles" => Field::Set(Texts::Made(self.names.identity_roles(policy))),
-            "serviceRoles" => Field::Set(Texts::Made(self.names.service_roles(policy))),
-            "postureCheckRoles" => Field::Set(Texts::Made(self.names.posture_check_roles(policy))),
-            "semantic" => Field::text(match policy.semantic {
-                Semantic::AllOf => "AllOf",
-                Semantic::AnyOf => "AnyOf",
-            }),
-            "type" => Field::text(match policy.policy_type {
-                PolicyType::Dial => "Dial",
-                PolicyType::Bind => "Bind",
-            }),
-            _ => of_meta(&policy.meta, name),
-        }
+    fn fields() -> Fields<Self> {
+        of_meta::<Self>().and([
+            ("id", Field::Text(|listed| Some(listed.policy.id.as_str()))),
+            ("name", Field::Text(|listed| Some(&listed.policy.name))),
+            ("identityRoles", Field::Set(|listed| Texts::Made(listed.names.identity_roles(listed.policy)))),
+            ("serviceRoles", Field::Set(|listed| Texts::Made(listed.names.service_roles(listed.policy)))),
+            ("postureCheckRoles", Field::Set(|listed| Texts::Made(listed.names.posture_check_roles(listed.policy)))),
+            (
+                "semantic",
+                Field::Text(|listed| {
+                    Some(match listed.policy.semantic {
+                        Semantic::AllOf => "AllOf",
+                        Semantic::AnyOf => "AnyOf",
+                    })
+                }),
+            ),
+            (
+                "type",
+                Field::Text(|listed| {
+                    Some(match listed.policy.policy_type {
+                        PolicyType::Dial => "Dial",
+                        PolicyType::Bind => "Bind",
+                    })
+                }),
+            ),
+        ])
     }
 }
 
 impl Listed for PostureCheck {
-    const FIELDS: &'static [(&'static str, FieldType)] = &[
-        ("createdAt", FieldType::Instant),
-        ("id", FieldType::Text),
-        ("isSystem", FieldType::Flag),
-        ("name", FieldType::Text),
-        ("promptOnUnlock", FieldType::Flag),
-        ("promptOnWake", FieldType::Flag),
-        ("roleAttributes", FieldType::Set),
-        ("tags", FieldType::Tags),
-        ("typeId", FieldType::Text),
-        ("updatedAt", FieldType::Instant),
-    ];
-
-    fn field(&self, name: &str) -> Field<'_> {
-        match name {
-            "id" => Field::text(self.check.id.as_str()),
-            "name" => Field::text(&self.check.name),
-            "roleAttributes" => Field::Set(Texts::Shared(&self.role_attributes)),
-            "typeId" => {
-                let kind = TypeId::of(&self.check.predicate);
-                Field::One(kind.map_or(Scalar::Null, |kind| Scalar::Text(kind.as_str())))
-            }
-            "promptOnUnlock" => of_mfa(&self.check.predicate, |rule| rule.prompt_on_unlock),
-            "promptOnWake" => of_mfa(&self.check.predicate, |rule| rule.prompt_on_wake),
-            _ => of_meta(&self.meta, name),
-        }
+    fn fields() -> Fields<Self> {
+        of_meta::<Self>().and([
+            ("id", Field::Text(|object| Some(object.check.id.as_str()))),
+            ("name", Field::Text(|object| Some(&object.check.name))),
+            ("roleAttributes", Field::Set(|object| Texts::Shared(&object.role_attributes))),
+            ("typeId", Field::Text(|object| TypeId::of(&object.check.predicate).map(TypeId::as_str))),
+            ("promptOnUnlock", Field::Flag(|object| of_mfa(object, |rule| rule.prompt_on_unlock))),
+            ("promptOnWake", Field::Flag(|object| of_mfa(object, |rule| rule.prompt_on_wake))),
+        ])
     }
 }
 
@@ -246,101 +158,138 @@ impl Listed for PostureCheck {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RoleAttribute<'a>(pub &'a str);
 
-impl Listed for RoleAttribute<'_> {
-    const FIELDS: &'static [(&'static str, FieldType)] = &[("id", FieldType::Text)];
-
-    fn field(&self, name: &str) -> Field<'_> {
-        if name == "id" { Field::text(self.0) } else { Field::Unknown }
+impl<'a> RoleAttribute<'a> {
+    /// Those that things carry, each once.
+    pub fn in_use<T: 'a>(
+        things: impl Iterator<Item = &'a T>,
+        attributes: for<'t> fn(&'t T) -> &'t [Arc<str>],
+    ) -> BTreeSet<Self> {
+        let mut found = HashSet::new();
+        in_parts(things, |some| found.extend(shared_texts(some, attributes).into_iter().flatten().map(|text| &**text)));
+        found.into_iter().map(RoleAttribute).collect()
     }
 }
 
-/// What is listed by its id and its name and nothing else.
-macro_rules! listed_by_name {
-    ($($kind:ty: $id:expr, $name:expr;)*) => {$(
-        impl Listed for $kind {
-            const FIELDS: &'static [(&'static str, FieldType)] = &[("id", FieldType::Text), ("name", FieldType::Text)];
+impl Listed for RoleAttribute<'_> {
+    fn fields() -> Fields<Self> {
+        Fields::<Self>::new([("id", Field::Text(|attribute| Some(attribute.0)))])
+    }
+}
 
-            fn field(&self, name: &str) -> Field<'_> {
-                match name {
-                    "id" => Field::text($id(self)),
-                    "name" => Field::text($name(self)),
-                    _ => Field::Unknown,
-                }
+impl Listed for PostureCheckType {
+    fn fields() -> Fields<Self> {
+        Fields::<Self>::new([
+            ("id", Field::Text(|kind| Some(kind.id()))),
+            ("name", Field::Text(|kind| Some(kind.name()))),
+        ])
+    }
+}
+
+impl Listed for AuthPolicy {
+    fn fields() -> Fields<Self> {
+        Fields::<Self>::new([
+            ("id", Field::Text(|_| Some(AuthPolicy::ID))),
+            ("name", Field::Text(|_| Some(AuthPolicy::NAME))),
+        ])
+    }
+}
+
+impl Listed for IdentityType {
+    fn fields() -> Fields<Self> {
+        Fields::<Self>::new([
+            ("id", Field::Text(|_| Some(IdentityType::ID))),
+            ("name", Field::Text(|_| Some(IdentityType::ID))),
+        ])
+    }
+}
+
+impl Listed for ServiceSession {
+    fn fields() -> Fields<Self> {
+        Fields::<Self>::new([
+            ("createdAt", Field::Instant(|session| session.created_at)),
+            ("id", Field::Text(|session| Some(&session.id))),
+            ("isSystem", Field::Flag(|_| Some(false))),
+            ("serviceId", Field::Text(|session| Some(session.service.as_str()))),
+            ("serviceName", Field::Text(|session| Some(&session.service_name))),
+            ("type", Field::Text(|_| Some("Dial"))),
+            ("updatedAt", Field::Instant(|session| session.created_at)),
+        ])
+    }
+}
+
+impl Listed for Failure {
+    fn fields() -> Fields<Self> {
+        Fields::<Self>::new([
+            ("when", Field::Instant(|failure| failure.when)),
+            // A request that was for no service shows the empty text, as in the record itself.
+            (
+                "serviceId",
+                Field::Text(|failure| Some(failure.service.as_ref().map_or("", |service| service.id.as_str()))),
+            ),
+            ("serviceName", Field::Text(|failure| Some(failure.service.as_ref().map_or("", |service| &service.name)))),
+            ("sessionType", Field::Text(|_| Some("Dial"))),
+            ("reasonCode", Field::Text(|failure| Some(failure.reason.code()))),
+            ("requestId", Field::Text(|failure| Some(&failure.request_id))),
+            ("sourceAddress", Field::Text(|failure| failure.source_address.as_deref())),
+        ])
+    }
+}
+
+/// A kind of thing that OpenZiti's networks have, such as a router, and a gateway has none of.
+#[derive(Clone, Copy, Debug)]
+pub enum Foreign {}
+
+impl Listed for Foreign {
+    fn fields() -> Fields<Self> {
+        of_meta::<Self>().and([
+            ("id", Field::Text(|foreign| match *foreign {})),
+            ("name", Field::Text(|foreign| match *foreign {})),
+            ("roleAttributes", Field::Set(|foreign| match *foreign {})),
+        ])
+    }
+}
+
+/// What somebody made, at a time that is kept with it.
+trait Made {
+    fn meta(&self) -> &Meta;
+}
+
+macro_rules! made {
+    ($($kind:ty: |$thing:ident| $meta:expr;)*) => {$(
+        impl Made for $kind {
+            fn meta(&self) -> &Meta {
+                let $thing = self;
+                $meta
             }
         }
     )*};
 }
 
-listed_by_name! {
-    PostureCheckType: PostureCheckType::id, PostureCheckType::name;
-    AuthPolicy: |_| AuthPolicy::ID, |_| AuthPolicy::NAME;
-    IdentityType: |_| IdentityType::ID, |_| IdentityType::ID;
+made! {
+    Identity: |identity| &identity.meta;
+    Service: |service| &service.meta;
+    ServiceConfig: |config| &config.meta;
+    AnyConfigType<'_>: |kind| AnyConfigType::meta(kind);
+    Enrolling<'_>: |waiting| Enrolling::meta(waiting);
+    Authenticator<'_>: |known| Authenticator::meta(known);
+    ListedPolicy<'_>: |listed| &listed.policy.meta;
+    PostureCheck: |object| &object.meta;
+    Foreign: |foreign| match *foreign {};
 }
 
-impl Listed for ServiceSession {
-    const FIELDS: &'static [(&'static str, FieldType)] = &[
-        ("createdAt", FieldType::Instant),
-        ("id", FieldType::Text),
-        ("isSystem", FieldType::Flag),
-        ("serviceId", FieldType::Text),
-        ("serviceName", FieldType::Text),
-        ("type", FieldType::Text),
-        ("updatedAt", FieldType::Instant),
-    ];
-
-    fn field(&self, name: &str) -> Field<'_> {
-        match name {
-            "createdAt" | "updatedAt" => Field::One(Scalar::Instant(self.created_at)),
-            "id" => Field::text(&self.id),
-            "isSystem" => Field::One(Scalar::Flag(false)),
-            "serviceId" => Field::text(self.service.as_str()),
-            "serviceName" => Field::text(&self.service_name),
-            "type" => Field::text("Dial"),
-            _ => Field::Unknown,
-        }
-    }
-}
-
-impl Listed for Failure {
-    const FIELDS: &'static [(&'static str, FieldType)] = &[
-        ("reasonCode", FieldType::Text),
-        ("requestId", FieldType::Text),
-        ("serviceId", FieldType::Text),
-        ("serviceName", FieldType::Text),
-        ("sessionType", FieldType::Text),
-        ("sourceAddress", FieldType::Text),
-        ("when", FieldType::Instant),
-    ];
-
-    fn field(&self, name: &str) -> Field<'_> {
-        // A request that was for no service shows the empty text, as in the record itself.
-        let service = self.service.as_ref();
-        match name {
-            "when" => Field::One(Scalar::Instant(self.when)),
-            "serviceId" => Field::text(service.map_or("", |service| service.id.as_str())),
-            "serviceName" => Field::text(service.map_or("", |service| &service.name)),
-            "sessionType" => Field::text("Dial"),
-            "reasonCode" => Field::text(self.reason.code()),
-            "requestId" => Field::text(&self.request_id),
-            "sourceAddress" => Field::One(self.source_address.as_deref().map_or(Scalar::Null, Scalar::Text)),
-            _ => Field::Unknown,
-        }
-    }
-}
-
-fn of_meta<'a>(meta: &'a Meta, name: &str) -> Field<'a> {
-    match name {
-        "createdAt" => Field::One(Scalar::Instant(meta.created_at)),
-        "updatedAt" => Field::One(Scalar::Instant(meta.updated_at)),
-        "isSystem" => Field::One(Scalar::Flag(false)),
-        _ => name.strip_prefix(TAGS).map_or(Field::Unknown, |tag| Field::tag(&meta.tags, tag)),
-    }
+fn of_meta<T: Made>() -> Fields<T> {
+    Fields::<T>::new([
+        ("createdAt", Field::Instant(|thing| thing.meta().created_at)),
+        ("isSystem", Field::Flag(|_| Some(false))),
+        ("tags", Field::Tags(|thing| &thing.meta().tags)),
+        ("updatedAt", Field::Instant(|thing| thing.meta().updated_at)),
+    ])
 }
 
 /// A flag that only checks of one kind have.
-fn of_mfa(predicate: &Predicate, flag: impl Fn(&MfaRule) -> bool) -> Field<'static> {
-    match predicate {
-        Predicate::Mfa(rule) => Field::One(Scalar::Flag(flag(rule))),
-        _ => Field::One(Scalar::Null),
+fn of_mfa(object: &PostureCheck, flag: impl Fn(&MfaRule) -> bool) -> Option<bool> {
+    match &object.check.predicate {
+        Predicate::Mfa(rule) => Some(flag(rule)),
+        _ => None,
     }
 }

@@ -112,7 +112,7 @@ pub(super) enum Literal {
 
 /// A number, exact as long as it is whole and not too large.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Number {
+pub(super) enum Number {
     /// A whole number.
     Whole(i64),
     /// Any other; never infinite.

@@ -24,6 +24,7 @@ mod connection;
 mod documents;
 mod edge;
 mod enroller;
+mod foreign;
 mod guard;
 mod guessing;
 mod language;

@@ -62,6 +62,12 @@ pub(super) async fn show(asked: Api, request: Request) -> Response {
     Json(openziti::detail(version)).into_response()
 }
 
+/// By which protocols, and where, the listener is asked: the one, where it is asked now.
+pub(super) async fn protocols(request: Request) -> Response {
+    let address = host(&request).map(|host| host.to_string()).unwrap_or_default();
+    Json(openziti::detail(BTreeMap::from([("https", BTreeMap::from([("address", address)]))]))).into_response()
+}
+
 /// The name and port the client knows this listener by.
 pub(super) fn host(request: &Request) -> Option<Authority> {
     let named = request.uri().authority().cloned();

@@ -262,22 +262,37 @@ async fn enrolment(reader: &mut Reader) {
         reader.succeed(method, &format!("{MANAGEMENT}{path}"), parts, body).await;
     }
     let devices = reader.world.client().await;
-    let request = CertificateParams::default().serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
-    let redeem = devices.url(&format!("/edge/client/v1/enroll?method=ott&token={token}"));
-    let device = reader.world.http(&devices, None).post(redeem).header("content-type", "application/x-pem-file");
-    assert_eq!(device.body(request).send().await.unwrap().status(), 200);
+    redeem(&reader.world, &devices, token).await;
     let certificates = reader.succeed("GET", &format!("{MANAGEMENT}/authenticators"), &[], Value::Null).await;
     let certificate = certificates["data"][0]["id"].as_str().unwrap();
     let of_tablet = format!("{one}/authenticators");
     reader.succeed("GET", &of_tablet, &[&tablet], Value::Null).await;
     reader.succeed("GET", &format!("{MANAGEMENT}/authenticators/{{id}}"), &[certificate], Value::Null).await;
-    reader.succeed("DELETE", &format!("{MANAGEMENT}/authenticators/{{id}}"), &[certificate], Value::Null).await;
+
+    let again = format!("{MANAGEMENT}/authenticators/{{id}}/re-enroll");
+    let made = reader.succeed("POST", &again, &[certificate], json!({"expiresAt": "2999-01-01T00:00:00Z"})).await;
+    let waiting = format!("{MANAGEMENT}/enrollments/{{id}}");
+    let shown = reader.succeed("GET", &waiting, &[made["data"]["id"].as_str().unwrap()], Value::Null).await;
+    redeem(&reader.world, &devices, shown["data"]["token"].as_str().unwrap()).await;
+    let (_, left) = reader.manage("GET", "/identities/{id}/authenticators", &[&tablet], Value::Null).await;
+    assert_eq!(left["data"].as_array().unwrap().len(), 1, "the first one went with the second token");
+    let second = left["data"][0]["id"].as_str().unwrap();
+    assert_ne!(second, certificate);
+    reader.succeed("DELETE", &format!("{MANAGEMENT}/authenticators/{{id}}"), &[second], Value::Null).await;
 
     let again = json!({"method": "ott", "identityId": tablet, "expiresAt": "2999-01-01T00:00:00Z"});
-    let second = reader.make("/enrollments", again.clone()).await;
+    let third = reader.make("/enrollments", again.clone()).await;
     assert_eq!(reader.manage("POST", "/enrollments", &[], again).await.0, 409);
-    reader.succeed("DELETE", &format!("{MANAGEMENT}/enrollments/{{id}}"), &[&second], Value::Null).await;
+    reader.succeed("DELETE", &waiting, &[&third], Value::Null).await;
     reader.succeed("DELETE", &one, &[&tablet], Value::Null).await;
+}
+
+/// Gets a certificate for a token.
+async fn redeem(world: &World, devices: &Served, token: &str) {
+    let request = CertificateParams::default().serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
+    let redeem = devices.url(&format!("/edge/client/v1/enroll?method=ott&token={token}"));
+    let device = world.http(devices, None).post(redeem).header("content-type", "application/x-pem-file");
+    assert_eq!(device.body(request).send().await.unwrap().status(), 200);
 }
 
 async fn relations_and_catalogue(reader: &mut Reader) {
@@ -295,6 +310,25 @@ async fn relations_and_catalogue(reader: &mut Reader) {
         ("/config-types/{id}/configs", "NH5p4FpGR"),
     ] {
         reader.succeed("GET", &format!("{MANAGEMENT}{path}"), &[id], Value::Null).await;
+    }
+    for (path, parts) in [
+        ("/cas", &[][..]),
+        ("/edge-router-policies", &[]),
+        ("/edge-router-role-attributes", &[]),
+        ("/edge-routers", &[]),
+        ("/external-jwt-signers", &[]),
+        ("/identities/{id}/edge-router-policies", &["laptop-id"]),
+        ("/identities/{id}/edge-routers", &["laptop-id"]),
+        ("/routers", &[]),
+        ("/service-edge-router-policies", &[]),
+        ("/services/{id}/edge-routers", &["wiki-id"]),
+        ("/services/{id}/service-edge-router-policies", &["wiki-id"]),
+        ("/services/{id}/terminators", &["wiki-id"]),
+        ("/terminators", &[]),
+        ("/transit-routers", &[]),
+    ] {
+        let empty = reader.succeed("GET", &format!("{MANAGEMENT}{path}"), parts, Value::Null).await;
+        assert_eq!((&empty["data"], &empty["meta"]["pagination"]["totalCount"]), (&json!([]), &json!(0)), "{path}");
     }
     for path in [
         "/posture-check-types",

@@ -324,3 +324,24 @@ async fn news_of_services_is_told_with_each_cause() {
     let third = last_change(&laptop).await;
     assert!(third > second && last_change(&phone).await > others);
 }
+
+/// SDKs ask for routers and the like when they have logged in and before they dial; a refusal would stop them.
+#[tokio::test]
+async fn what_only_a_network_has_is_an_empty_list() {
+    let world = World::in_force();
+    let api = world.client().await;
+    let laptop = Device::new(&world, &api, "laptop");
+    for path in ["/current-identity/edge-routers", "/services/wiki-id/terminators", "/external-jwt-signers"] {
+        let (status, reply) = laptop.get(path).await;
+        assert_eq!((status, &reply["data"]), (StatusCode::OK, &json!([])), "{path}");
+        assert_eq!(reply["meta"]["pagination"]["totalCount"], 0, "{path}");
+    }
+    let (status, reply) = laptop.get("/services/wiki-id/edge-routers").await;
+    assert_eq!((status, &reply["data"]), (StatusCode::OK, &json!({"edgeRouters": []})));
+    for path in ["/services/none/terminators", "/services/none/edge-routers"] {
+        assert_eq!(laptop.get(path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    let (status, reply) = laptop.get("/protocols").await;
+    let address = reply["data"]["https"]["address"].as_str().unwrap().to_owned();
+    assert_eq!((status, address), (StatusCode::OK, format!("{}:{}", crate::world::HOST, api.address.port())));
+}

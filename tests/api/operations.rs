@@ -12,23 +12,28 @@ use crate::mfa::App;
 use crate::world::World;
 
 /// Method and path of each operation that is answered in JSON, and the definition of the schema that its answer has.
-const OPERATIONS: [(&str, &str, &str); 23] = [
+const OPERATIONS: [(&str, &str, &str); 28] = [
     ("POST", "/authenticate", "apiSession"),
     ("POST", "/authenticate/mfa", "empty"),
     ("GET", "/current-api-session", "apiSession"),
     ("DELETE", "/current-api-session", "empty"),
     ("GET", "/current-api-session/service-updates", "serviceUpdates"),
     ("GET", "/current-identity", "identity"),
+    ("GET", "/current-identity/edge-routers", "foreign"),
     ("GET", "/current-identity/mfa", "mfa"),
     ("POST", "/current-identity/mfa", "created"),
     ("DELETE", "/current-identity/mfa", "empty"),
     ("GET", "/current-identity/mfa/recovery-codes", "recoveryCodes"),
     ("POST", "/current-identity/mfa/recovery-codes", "empty"),
     ("POST", "/current-identity/mfa/verify", "empty"),
+    ("GET", "/external-jwt-signers", "foreign"),
     ("POST", "/posture-response", "postureResponse"),
     ("POST", "/posture-response-bulk", "postureResponse"),
+    ("GET", "/protocols", "protocols"),
     ("GET", "/services", "service"),
     ("GET", "/services/{id}", "service"),
+    ("GET", "/services/{id}/edge-routers", "edgeRouters"),
+    ("GET", "/services/{id}/terminators", "foreign"),
     ("GET", "/sessions", "session"),
     ("POST", "/sessions", "session"),
     ("GET", "/sessions/{id}", "session"),
@@ -43,8 +48,11 @@ const QR_CODE: &str = "/current-identity/mfa/qr-code";
 
 fn operation(method: &Method, path: &str) -> Option<(&'static str, &'static str, &'static str)> {
     let path = path.split('?').next().unwrap();
-    let fits = |described: &str| match described.strip_suffix("{id}") {
-        Some(before) => path.strip_prefix(before).is_some_and(|id| !id.is_empty() && !id.contains('/')),
+    let fits = |described: &str| match described.split_once("{id}") {
+        Some((before, after)) => {
+            let id = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+            id.is_some_and(|id| !id.is_empty() && !id.contains('/'))
+        }
         None => path == described,
     };
     OPERATIONS.into_iter().find(|(verb, described, _)| method.as_str() == *verb && fits(described))
@@ -99,6 +107,11 @@ async fn every_operation_answers_as_the_schema_says() {
         (Method::POST, "/posture-response-bulk", &json!([os, domain])),
         (Method::GET, "/services?limit=100", &none),
         (Method::GET, "/services/wiki-id", &none),
+        (Method::GET, "/services/wiki-id/edge-routers", &none),
+        (Method::GET, "/services/wiki-id/terminators", &none),
+        (Method::GET, "/current-identity/edge-routers", &none),
+        (Method::GET, "/external-jwt-signers", &none),
+        (Method::GET, "/protocols", &none),
         (Method::POST, "/sessions", &wanted),
         (Method::GET, "/sessions", &none),
         (Method::GET, "/sessions/{id}", &none),

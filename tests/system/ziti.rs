@@ -395,3 +395,58 @@ async fn a_session_that_is_over_is_told_apart_from_an_error() {
     assert_eq!(ziti.send(Method::GET, "services", None).await.0, StatusCode::UNAUTHORIZED);
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn config_types_and_configs_of_identities_are_managed_and_seen() {
+    let origin = Origin::start().await;
+    let (world, gateway) = started(&origin).await;
+    let ziti = Ziti::login(&gateway, &world.authority).await;
+
+    // `ziti edge create config-type printer.v1 SCHEMA`, `update config-type -d SCHEMA`, `create config`, `show`
+    let schema = |required: &str| json!({"type": "object", "required": [required]});
+    ziti.create("config-types", json!({"name": "printer.v1", "schema": schema("paper"), "tags": {}})).await;
+    ziti.update("config-types", "printer.v1", json!({"schema": schema("tray")})).await;
+    let kind = ziti.id_of("config-types", "printer.v1").await;
+    let (_, shown) = ziti.send(Method::GET, &format!("config-types/{kind}"), None).await;
+    assert_eq!(shown["data"]["schema"], schema("tray"));
+    let config = |name: &str, data: Value| json!({"configTypeId": kind, "data": data, "name": name, "tags": {}});
+    let first = ziti.create("configs", config("first", json!({"tray": 1}))).await;
+    ziti.create("configs", config("second", json!({"tray": 2}))).await;
+    assert_eq!(ziti.names("config-types", "not (name contains \"v1\") sort by name").await, ["host.v2"]);
+
+    // `ziti edge update identity-configs dave cli second`, and the same with `-r`
+    let service = json!({"configs": [first], "encryptionRequired": true, "maxIdleTimeMillis": 0, "name": "cli",
+        "roleAttributes": null, "tags": {}});
+    ziti.create("services", service).await;
+    let dave = json!({"isAdmin": false, "name": "dave", "roleAttributes": ["staff"], "tags": {}, "type": "User"});
+    let dave = ziti.create("identities", dave).await;
+    let pair =
+        json!([{"configId": ziti.id_of("configs", "second").await, "serviceId": ziti.id_of("services", "cli").await}]);
+    let assigned = format!("identities/{dave}/service-configs");
+    assert_eq!(ziti.send(Method::POST, &assigned, Some(pair.clone())).await.0, StatusCode::OK);
+    let (_, shown) = ziti.send(Method::GET, &assigned, None).await;
+    assert_eq!(shown["data"][0]["config"]["name"], "second");
+
+    // `ziti edge list services --as-identity dave --config-types printer.v1`
+    let seen = async || {
+        let path = "services?asIdentity=dave&configTypes=printer.v1";
+        let (status, reply) = ziti.send(Method::GET, path, None).await;
+        assert_eq!(status, StatusCode::OK, "{reply}");
+        let services = reply["data"].as_array().unwrap().iter();
+        services.map(|service| service["config"]["printer.v1"]["tray"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(seen().await, [Value::Null; 0], "no policy leads there");
+    with_policy(&ziti).await;
+    assert_eq!(seen().await, [2]);
+    assert_eq!(ziti.send(Method::DELETE, &assigned, Some(pair)).await.0, StatusCode::OK);
+    assert_eq!(seen().await, [1]);
+    let refused = ziti.delete("config-types", "printer.v1").await.unwrap_err();
+    assert!(refused.contains("CAN_NOT_DELETE_REFERENCED_ENTITY"), "{refused}");
+
+    // What `ziti ops export` lists beside all this.
+    for nothing in
+        ["cas", "edge-routers", "edge-router-policies", "external-jwt-signers", "service-edge-router-policies"]
+    {
+        assert_eq!(ziti.list(nothing, "true").await, (vec![], [10, 0, 0]), "{nothing}");
+    }
+}

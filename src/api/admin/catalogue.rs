@@ -1,6 +1,5 @@
 //! What there is beside the objects: types and policies that nobody made, role attributes in use, and how many of everything.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
@@ -11,13 +10,34 @@ use serde::Serialize;
 
 use super::Admin;
 use super::objects::{Parameters, has_a_word};
+use crate::api::foreign;
 use crate::api::refusal::Refusal;
 use crate::dialect::openziti::{
-    self, AuthPolicy, ErrorCode, IdentityType, ListQuery, Listed, PostureCheckType, RoleAttribute, filterable,
+    self, AuthPolicy, ErrorCode, IdentityType, ListQuery, Listed, PostureCheckType, RoleAttribute,
 };
+use crate::enforce::busy;
+
+/// Lists of what a gateway has none of. Tools show them beside those that it has.
+const FOREIGN: [&str; 14] = [
+    "/cas",
+    "/edge-router-policies",
+    "/edge-router-role-attributes",
+    "/edge-routers",
+    "/external-jwt-signers",
+    "/identities/{id}/edge-router-policies",
+    "/identities/{id}/edge-routers",
+    "/routers",
+    "/service-edge-router-policies",
+    "/services/{id}/edge-routers",
+    "/services/{id}/service-edge-router-policies",
+    "/services/{id}/terminators",
+    "/terminators",
+    "/transit-routers",
+];
 
 pub(super) fn router() -> Router<Admin> {
-    Router::new()
+    let foreign = FOREIGN.into_iter().fold(Router::new(), |router, path| router.route(path, get(foreign::list)));
+    foreign
         .route("/posture-check-types", get(posture_check_types))
         .route("/posture-check-types/{id}", get(posture_check_type))
         .route("/auth-policies", get(auth_policies))
@@ -61,7 +81,7 @@ fn standing<'a, T: Listed, U: Serialize>(
     show: impl FnMut(&'a T) -> U,
 ) -> Result<Response, Refusal> {
     let page = ListQuery::<T>::read(query)?.page(all.iter()).map(show);
-    Ok(Json(openziti::list(page, filterable::STANDING)).into_response())
+    Ok(Json(openziti::list::<T, _>(page)).into_response())
 }
 
 fn one<T, U: Serialize>(found: Option<T>, show: impl FnOnce(T) -> U) -> Result<Response, Refusal> {
@@ -79,13 +99,13 @@ async fn summary(State(admin): State<Admin>) -> Response {
 async fn identity_role_attributes(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let identities = published.snapshot().objects().identities.values();
-    role_attributes(&query, identities.flat_map(|identity| &identity.role_attributes))
+    role_attributes(&query, identities, |identity| &identity.role_attributes)
 }
 
 async fn service_role_attributes(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let services = published.snapshot().objects().services.values();
-    role_attributes(&query, services.flat_map(|service| &service.role_attributes))
+    role_attributes(&query, services, |service| &service.role_attributes)
 }
 
 async fn posture_check_role_attributes(
@@ -94,16 +114,19 @@ async fn posture_check_role_attributes(
 ) -> Result<Response, Refusal> {
     let published = admin.enforcer.published();
     let checks = published.snapshot().objects().checks.values();
-    role_attributes(&query, checks.flat_map(|check| &check.role_attributes))
+    role_attributes(&query, checks, |check| &check.role_attributes)
 }
 
 /// The attributes in use, each once, in their own order.
-fn role_attributes<'a>(
+fn role_attributes<'a, T: 'a>(
     query: &[(String, String)],
-    in_use: impl Iterator<Item = &'a Arc<str>>,
+    things: impl Iterator<Item = &'a Arc<T>>,
+    attributes: for<'t> fn(&'t T) -> &'t [Arc<str>],
 ) -> Result<Response, Refusal> {
-    let query = ListQuery::<RoleAttribute<'_>>::read(query)?;
-    let attributes: BTreeSet<_> = in_use.map(|attribute| RoleAttribute(attribute)).collect();
-    let page = query.page(attributes.iter()).map(|attribute| attribute.0);
-    Ok(Json(openziti::list(page, filterable::ROLE_ATTRIBUTES)).into_response())
+    busy(|| {
+        let query = ListQuery::<RoleAttribute<'_>>::read(query)?;
+        let in_use = RoleAttribute::in_use(things.map(Arc::as_ref), attributes);
+        let page = query.page(in_use.iter()).map(|attribute| attribute.0);
+        Ok(Json(openziti::list::<RoleAttribute<'_>, _>(page)).into_response())
+    })
 }

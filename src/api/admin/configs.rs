@@ -1,23 +1,19 @@
-//! Configs and their types, shown, with the services and identities that refer to them.
+//! Configs and their types, shown, with the services that refer to them.
 
 use std::sync::Arc;
 
-use axum::extract::{Extension, Path, Query, Request, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 
 use super::Admin;
 use super::objects::{Parameters, ServiceSight, services_among};
-use super::writes::change_identity;
-use crate::api::access::Operator;
-use crate::api::body::{self, BodyBounds};
 use crate::api::guard::Admitted;
 use crate::api::refusal::Refusal;
-use crate::dialect::openziti::{self, AnyConfigType, ConfigTypes, ErrorCode, ListQuery, filterable};
+use crate::dialect::openziti::{self, AnyConfigType, ConfigTypes, ErrorCode, ListQuery};
 use crate::enforce::busy;
 use crate::policy::Objects;
-use crate::policy::objects::Identity;
 use crate::policy::service_config::ServiceConfig;
 
 pub(super) fn router() -> Router<Admin> {
@@ -29,7 +25,6 @@ pub(super) fn router() -> Router<Admin> {
         .route("/config-types", get(types))
         .route("/config-types/{id}", get(show_type))
         .route("/config-types/{id}/configs", get(of_type))
-        .route("/identities/{id}/service-configs", get(assigned).post(assign).delete(unassign))
 }
 
 async fn list(State(admin): State<Admin>, Query(query): Parameters) -> Result<Response, Refusal> {
@@ -47,7 +42,7 @@ fn among<'a>(
     busy(|| {
         let types = ConfigTypes::of(objects);
         let page = ListQuery::<ServiceConfig>::read(query)?.page(configs).map(|config| openziti::config(config, types));
-        Ok(Json(openziti::list(page, filterable::CONFIGS)).into_response())
+        Ok(Json(openziti::list::<ServiceConfig, _>(page)).into_response())
     })
 }
 
@@ -90,7 +85,7 @@ async fn types(State(admin): State<Admin>, Query(query): Parameters) -> Result<R
         let mut all: Vec<_> = ConfigTypes::of(published.snapshot().objects()).all().collect();
         all.sort_unstable_by_key(AnyConfigType::id);
         let page = ListQuery::<AnyConfigType<'_>>::read(&query)?.page(all.iter()).map(openziti::config_type);
-        Ok(Json(openziti::list(page, filterable::CONFIG_TYPES)).into_response())
+        Ok(Json(openziti::list::<AnyConfigType<'_>, _>(page)).into_response())
     })
 }
 
@@ -110,42 +105,4 @@ async fn of_type(
     let kind = ConfigTypes::of(objects).of_id(&id).ok_or(ErrorCode::NotFound)?;
     let configs = objects.configs.values().filter(|config| *config.type_id == *kind.id());
     among(objects, &query, configs.map(Arc::as_ref))
-}
-
-/// The configs that an identity is shown in the place of those of services.
-async fn assigned(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
-    let published = admin.enforcer.published();
-    let objects = published.snapshot().objects();
-    let identity = objects.identities.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
-    Ok(Json(openziti::detail(openziti::assigned_configs(identity, objects))).into_response())
-}
-
-async fn assign(
-    admin: State<Admin>,
-    operator: Extension<Operator>,
-    id: Path<String>,
-    request: Request,
-) -> Result<Response, Refusal> {
-    operator.must_be_admin()?;
-    let body = body::json(request, BodyBounds::WRITE).await?;
-    change_identity(admin, operator, id, "configs assigned", move |identity, objects| {
-        let service_configs = openziti::read_assignments(&body, identity, objects)?;
-        Ok(Identity { service_configs, ..identity.clone() })
-    })
-    .await
-}
-
-async fn unassign(
-    admin: State<Admin>,
-    operator: Extension<Operator>,
-    id: Path<String>,
-    request: Request,
-) -> Result<Response, Refusal> {
-    operator.must_be_admin()?;
-    let body = body::json_or_nothing(request, BodyBounds::WRITE).await?;
-    change_identity(admin, operator, id, "configs taken back", move |identity, _| {
-        let service_configs = openziti::read_unassignments(&body, identity)?;
-        Ok(Identity { service_configs, ..identity.clone() })
-    })
-    .await
 }

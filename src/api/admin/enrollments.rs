@@ -10,14 +10,14 @@ use http::StatusCode;
 
 use super::Admin;
 use super::objects::Parameters;
-use super::writes::must_not_be_from_a_file;
+use super::writes::{Scene, edit_identity, must_not_be_from_a_file};
 use crate::api::access::Operator;
 use crate::api::body::{self, BodyBounds};
 use crate::api::enroller::{Enroller, without_certificates};
 use crate::api::refusal::Refusal;
-use crate::api::writing::{change, to_its_end};
-use crate::dialect::openziti::{self, Authenticator, Enrolling, ErrorCode, ListQuery, TokenShown, filterable};
-use crate::enforce::{Change, Object, busy};
+use crate::clock::Timestamp;
+use crate::dialect::openziti::{self, Authenticator, Enrolling, ErrorCode, ListQuery, TokenShown};
+use crate::enforce::busy;
 use crate::policy::Objects;
 use crate::policy::enrolment::PendingEnrolment;
 use crate::policy::objects::Identity;
@@ -30,6 +30,7 @@ pub(super) fn router() -> Router<Admin> {
         .route("/identities/{id}/enrollments", get(of_identity))
         .route("/authenticators", get(authenticators))
         .route("/authenticators/{id}", get(authenticator).delete(delete_authenticator))
+        .route("/authenticators/{id}/re-enroll", post(enrol_again))
         .route("/identities/{id}/authenticators", get(authenticators_of_identity))
 }
 
@@ -79,7 +80,7 @@ fn among<'a>(
         let waiting: Vec<_> = identities.filter_map(Enrolling::of).collect();
         let page = ListQuery::<Enrolling<'_>>::read(query)?.page(waiting.iter());
         let page = page.map(|waiting| waiting.shown(admin.token(operator, waiting.identity)));
-        Ok(Json(openziti::list(page, filterable::ENROLLMENTS)).into_response())
+        Ok(Json(openziti::list::<Enrolling<'_>, _>(page)).into_response())
     })
 }
 
@@ -108,36 +109,29 @@ async fn create(
 ) -> Result<Response, Refusal> {
     operator.must_be_admin()?;
     let body = body::json(request, BodyBounds::WRITE).await?;
-    let work = async move {
-        let turn = admin.enforcer.turn().await;
-        let now = admin.enforcer.clock().now();
-        let enroller = admin.enroller("method")?;
-        let wanted = openziti::create_enrollment(&body, now)?;
-        let (identity, id) = {
-            let published = admin.enforcer.published();
-            let known = published.snapshot().objects().identities.get(wanted.identity.as_str());
-            let unknown = || {
-                Refusal::because(
-                    ErrorCode::CouldNotValidate,
-                    "identityId",
-                    "is the id of no identity",
-                    &wanted.identity,
-                )
-            };
-            let known = known.ok_or_else(unknown)?;
-            must_not_be_from_a_file(&known.meta)?;
-            if known.enrolment.is_some() {
-                return Err(ErrorCode::EnrollmentExists.into());
-            }
-            let pending = enroller.begin(Some(wanted.expires_at), now)?;
-            let id = Arc::clone(&pending.id);
-            (with_enrolment(known, Some(pending)), id)
+    let id = edit_identity(admin, operator, "enrolment begun", move |scene| {
+        scene.admin.enroller("method")?;
+        let wanted = openziti::create_enrollment(&body, scene.now)?;
+        let unknown = || {
+            let reason = "is the id of no identity";
+            Refusal::because(ErrorCode::CouldNotValidate, "identityId", reason, &wanted.identity)
         };
-        let made = Change::Put(Object::Identity(Arc::new(identity)));
-        change(&admin.enforcer, &turn, &operator, "enrolment begun", made).await?;
-        Ok((StatusCode::CREATED, Json(openziti::created("enrollments", &id))).into_response())
-    };
-    to_its_end(work).await
+        let known = scene.objects().identities.get(wanted.identity.as_str()).ok_or_else(unknown)?;
+        begun(scene, known, wanted.expires_at)
+    })
+    .await?;
+    Ok((StatusCode::CREATED, Json(openziti::created("enrollments", &id))).into_response())
+}
+
+/// The identity with a new token, and the id of its enrolment.
+fn begun(scene: &Scene<'_>, known: &Identity, expires_at: Timestamp) -> Result<(Identity, Arc<str>), Refusal> {
+    must_not_be_from_a_file(&known.meta)?;
+    if known.enrolment.is_some() {
+        return Err(ErrorCode::EnrollmentExists.into());
+    }
+    let pending = scene.admin.enroller("method")?.begin(Some(expires_at), scene.now)?;
+    let id = Arc::clone(&pending.id);
+    Ok((with_enrolment(known, Some(pending)), id))
 }
 
 async fn refresh(
@@ -148,22 +142,15 @@ async fn refresh(
 ) -> Result<Response, Refusal> {
     operator.must_be_admin()?;
     let body = body::json(request, BodyBounds::WRITE).await?;
-    let work = async move {
-        let turn = admin.enforcer.turn().await;
-        let now = admin.enforcer.clock().now();
-        let expires_at = openziti::refresh_enrollment(&body, now)?;
-        let identity = {
-            let published = admin.enforcer.published();
-            let known = waiting_for(published.snapshot().objects(), &id)?;
-            let pending = known.enrolment.as_deref().cloned();
-            let moved = pending.map(|pending| PendingEnrolment { expires_at, updated_at: now, ..pending });
-            with_enrolment(known, moved)
-        };
-        let moved = Change::Put(Object::Identity(Arc::new(identity)));
-        change(&admin.enforcer, &turn, &operator, "enrolment moved", moved).await?;
-        Ok(Json(openziti::created("enrollments", &id)).into_response())
-    };
-    to_its_end(work).await
+    let id = edit_identity(admin, operator, "enrolment moved", move |scene| {
+        let (now, expires_at) = (scene.now, openziti::refresh_enrollment(&body, scene.now)?);
+        let known = waiting_for(scene.objects(), &id)?;
+        let pending = known.enrolment.as_deref().cloned();
+        let moved = pending.map(|pending| PendingEnrolment { expires_at, updated_at: now, ..pending });
+        Ok((with_enrolment(known, moved), id))
+    })
+    .await?;
+    Ok(Json(openziti::created("enrollments", &id)).into_response())
 }
 
 async fn delete(
@@ -172,17 +159,11 @@ async fn delete(
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     operator.must_be_admin()?;
-    let work = async move {
-        let turn = admin.enforcer.turn().await;
-        let identity = {
-            let published = admin.enforcer.published();
-            with_enrolment(waiting_for(published.snapshot().objects(), &id)?, None)
-        };
-        let taken_back = Change::Put(Object::Identity(Arc::new(identity)));
-        change(&admin.enforcer, &turn, &operator, "enrolment taken back", taken_back).await?;
-        Ok(Json(openziti::empty()).into_response())
-    };
-    to_its_end(work).await
+    edit_identity(admin, operator, "enrolment taken back", move |scene| {
+        Ok((with_enrolment(waiting_for(scene.objects(), &id)?, None), ()))
+    })
+    .await?;
+    Ok(Json(openziti::empty()).into_response())
 }
 
 fn with_enrolment(identity: &Identity, enrolment: Option<PendingEnrolment>) -> Identity {
@@ -211,7 +192,7 @@ fn authenticators_among<'a>(
     busy(|| {
         let all: Vec<_> = identities.flat_map(Authenticator::all_of).collect();
         let page = ListQuery::<Authenticator<'_>>::read(query)?.page(all.iter()).map(Authenticator::shown);
-        Ok(Json(openziti::list(page, filterable::AUTHENTICATORS)).into_response())
+        Ok(Json(openziti::list::<Authenticator<'_>, _>(page)).into_response())
     })
 }
 
@@ -236,17 +217,29 @@ async fn delete_authenticator(
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     operator.must_be_admin()?;
-    let work = async move {
-        let turn = admin.enforcer.turn().await;
-        let identity = {
-            let published = admin.enforcer.published();
-            let holder = holder_of(published.snapshot().objects(), &id)?;
-            let now = admin.enforcer.clock().now();
-            without_certificates(holder, |certificate| *certificate.id == *id, now)
-        };
-        let taken = Change::Put(Object::Identity(Arc::new(identity)));
-        change(&admin.enforcer, &turn, &operator, "certificate taken back", taken).await?;
-        Ok(Json(openziti::empty()).into_response())
-    };
-    to_its_end(work).await
+    edit_identity(admin, operator, "certificate taken back", move |scene| Ok((without(&id, scene)?, ()))).await?;
+    Ok(Json(openziti::empty()).into_response())
+}
+
+/// The holder of a certificate without it.
+fn without(certificate: &str, scene: &Scene<'_>) -> Result<Identity, Refusal> {
+    let holder = holder_of(scene.objects(), certificate)?;
+    Ok(without_certificates(holder, |known| *known.id == *certificate, scene.now))
+}
+
+/// Takes a certificate back and makes a token for another one.
+async fn enrol_again(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    operator.must_be_admin()?;
+    let body = body::json(request, BodyBounds::WRITE).await?;
+    let id = edit_identity(admin, operator, "certificate taken back, enrolment begun", move |scene| {
+        let expires_at = openziti::refresh_enrollment(&body, scene.now)?;
+        begun(scene, &without(&id, scene)?, expires_at)
+    })
+    .await?;
+    Ok((StatusCode::CREATED, Json(openziti::created("enrollments", &id))).into_response())
 }

@@ -29,6 +29,7 @@ use super::body::BodyBounds;
 use super::documents;
 use super::edge::{self, Edge};
 use super::enroller::Enroller;
+use super::foreign;
 use super::places::Places;
 use super::refusal;
 use super::version::{self, Api};
@@ -114,6 +115,8 @@ impl Client {
             .route("/edge/client/v1", get(show_version))
             .route("/edge/client/v1/", get(show_version))
             .route("/edge/client/v1/version", get(show_version))
+            .route("/edge/client/v1/protocols", get(version::protocols))
+            .route("/edge/client/v1/external-jwt-signers", get(foreign::list))
             .route("/", get(show_version))
             .route("/version", get(show_version))
             .route("/api/openapi.json", get(documents::show_client))
@@ -141,6 +144,7 @@ fn edge_routes() -> Router<Client> {
         .route("/current-api-session", session)
         .route("/current-api-session/service-updates", get(authentication::service_updates))
         .route("/current-identity", get(authentication::current_identity))
+        .route("/current-identity/edge-routers", get(foreign::list))
         .route("/current-identity/mfa", factor)
         .route("/current-identity/mfa/qr-code", get(mfa::show_qr_code))
         .route("/current-identity/mfa/recovery-codes", recovery_codes)
@@ -149,6 +153,8 @@ fn edge_routes() -> Router<Client> {
         .route("/posture-response-bulk", post(reports::posture_response_bulk))
         .route("/services", get(services::services))
         .route("/services/{id}", get(services::service))
+        .route("/services/{id}/edge-routers", get(services::edge_routers))
+        .route("/services/{id}/terminators", get(services::terminators))
         .route("/sessions", get(service_sessions::list).post(service_sessions::create))
         .route("/sessions/{id}", get(service_sessions::detail).delete(service_sessions::delete))
 }

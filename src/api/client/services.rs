@@ -5,14 +5,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 
 use super::Client;
 use super::admission::Asker;
+use crate::api::foreign;
 use crate::api::refusal::Refusal;
 use crate::clock::Timestamp;
 use crate::decision::engine::{PolicyStanding, standings};
 use crate::dialect::openziti::{
-    self, ErrorCode, ListQuery, PostureQueries, ServiceDetail, ShownConfigs, TypeId, WantedConfigTypes, filterable,
+    self, ErrorCode, ListQuery, PostureQueries, ServiceDetail, ShownConfigs, TypeId, WantedConfigTypes,
 };
 use crate::enforce::{Device, Published, busy};
 use crate::id::ServiceId;
@@ -34,7 +36,7 @@ pub(super) async fn services(
         let query = ListQuery::<Service>::read(&query)?;
         let own = view.snapshot.services_for(view.identity).into_iter().filter(|service| view.shows(service));
         let page = query.page(own).map(|service| view.detail(service, &wanted));
-        Ok(Json(openziti::list(page, filterable::SERVICES)).into_response())
+        Ok(Json(openziti::list::<Service, _>(page)).into_response())
     })
 }
 
@@ -50,6 +52,36 @@ pub(super) async fn service(
     let (_, service) = view.own(&ServiceId::new(id)).ok_or(ErrorCode::NotFound)?;
     let wanted = asker.wanted_config_types(&query)?;
     Ok(Json(openziti::detail(view.detail(service, &wanted))).into_response())
+}
+
+/// `GET /services/{id}/terminators`: the gateway leads to a service by itself.
+pub(super) async fn terminators(
+    State(client): State<Client>,
+    Extension(asker): Extension<Asker>,
+    Path(id): Path<String>,
+    query: Query<Vec<(String, String)>>,
+) -> Result<Response, Refusal> {
+    client.must_know(&asker, id)?;
+    foreign::list(query).await
+}
+
+/// `GET /services/{id}/edge-routers`: none, for the same reason.
+pub(super) async fn edge_routers(
+    State(client): State<Client>,
+    Extension(asker): Extension<Asker>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    client.must_know(&asker, id)?;
+    Ok(Json(openziti::detail(json!({ "edgeRouters": [] }))).into_response())
+}
+
+impl Client {
+    /// Refuses to tell of a service that the caller may not know of.
+    fn must_know(&self, asker: &Asker, id: String) -> Result<(), Refusal> {
+        let published = self.enforcer.published();
+        View::of(self, &published, asker)?.own(&ServiceId::new(id)).ok_or(ErrorCode::NotFound)?;
+        Ok(())
+    }
 }
 
 impl Asker {

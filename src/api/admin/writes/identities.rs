@@ -1,10 +1,11 @@
-//! Identities: beside the usual, they are disabled and enabled.
+//! Identities: beside the usual, they are disabled and enabled, and given configs.
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 
 use super::{Admin, Edit, Kind, Scene, must_not_be_from_a_file};
 use crate::api::access::Operator;
@@ -14,7 +15,6 @@ use crate::api::writing::{change, to_its_end};
 use crate::dialect::openziti::{self, ErrorCode, NewIdentity};
 use crate::enforce::{Change, Object, ObjectId};
 use crate::id::IdentityId;
-use crate::policy::Objects;
 use crate::policy::objects::Identity;
 
 pub(super) struct Identities;
@@ -62,8 +62,16 @@ pub(super) async fn forget_device(admin: &Admin, id: &IdentityId) {
     }
 }
 
+/// The routes to parts of identities, which are changed by requests of their own.
+pub(super) fn router() -> Router<Admin> {
+    Router::new()
+        .route("/identities/{id}/disable", post(disable))
+        .route("/identities/{id}/enable", post(enable))
+        .route("/identities/{id}/service-configs", get(assigned).post(assign).delete(unassign))
+}
+
 /// Shuts an identity out at once, whatever it has open.
-pub(super) async fn disable(
+async fn disable(
     admin: State<Admin>,
     operator: Extension<Operator>,
     id: Path<String>,
@@ -74,44 +82,83 @@ pub(super) async fn disable(
     set_disabled(true, admin, operator, id).await
 }
 
-pub(super) async fn enable(
-    admin: State<Admin>,
-    operator: Extension<Operator>,
-    id: Path<String>,
-) -> Result<Response, Refusal> {
+async fn enable(admin: State<Admin>, operator: Extension<Operator>, id: Path<String>) -> Result<Response, Refusal> {
     operator.must_be_admin()?;
     set_disabled(false, admin, operator, id).await
 }
 
 async fn set_disabled(
     disabled: bool,
-    admin: State<Admin>,
-    operator: Extension<Operator>,
-    id: Path<String>,
-) -> Result<Response, Refusal> {
-    let what = if disabled { "identity disabled" } else { "identity enabled" };
-    change_identity(admin, operator, id, what, move |known, _| Ok(Identity { disabled, ..known.clone() })).await
-}
-
-/// Changes a part of an identity that has requests of its own; it counts as a change of the identity.
-pub(in crate::api::admin) async fn change_identity(
     State(admin): State<Admin>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
-    what: &'static str,
-    edit: impl FnOnce(&Identity, &Objects) -> Result<Identity, Refusal> + Send + 'static,
 ) -> Result<Response, Refusal> {
+    let what = if disabled { "identity disabled" } else { "identity enabled" };
+    edit_identity(admin, operator, what, move |scene| {
+        let known = Identities::find(&id, scene)?;
+        Ok((Identity { disabled, meta: scene.touched(&known.meta), ..known.clone() }, ()))
+    })
+    .await?;
+    Ok(Json(openziti::empty()).into_response())
+}
+
+/// `GET /identities/{id}/service-configs`: the configs that it is shown in the place of those of services.
+async fn assigned(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let published = admin.enforcer.published();
+    let objects = published.snapshot().objects();
+    let identity = objects.identities.get(id.as_str()).ok_or(ErrorCode::NotFound)?;
+    Ok(Json(openziti::detail(openziti::assigned_configs(identity, objects))).into_response())
+}
+
+async fn assign(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    operator.must_be_admin()?;
+    let body = body::json(request, BodyBounds::WRITE).await?;
+    edit_identity(admin, operator, "configs assigned", move |scene| {
+        let known = Identities::find(&id, scene)?;
+        let service_configs = openziti::read_assignments(&body, known, scene.objects())?;
+        Ok((Identity { service_configs, meta: scene.touched(&known.meta), ..known.clone() }, ()))
+    })
+    .await?;
+    Ok(Json(openziti::empty()).into_response())
+}
+
+async fn unassign(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    operator.must_be_admin()?;
+    let body = body::json_or_nothing(request, BodyBounds::WRITE).await?;
+    edit_identity(admin, operator, "configs taken back", move |scene| {
+        let known = Identities::find(&id, scene)?;
+        let service_configs = openziti::read_unassignments(&body, known)?;
+        Ok((Identity { service_configs, meta: scene.touched(&known.meta), ..known.clone() }, ()))
+    })
+    .await?;
+    Ok(Json(openziti::empty()).into_response())
+}
+
+/// Changes an identity in a turn of its own. What `edit` also tells is told when the change is in force.
+pub(in crate::api::admin) async fn edit_identity<R: Send + 'static>(
+    admin: Admin,
+    operator: Operator,
+    what: &'static str,
+    edit: impl FnOnce(&Scene<'_>) -> Result<(Identity, R), Refusal> + Send + 'static,
+) -> Result<R, Refusal> {
     let work = async move {
         let turn = admin.enforcer.turn().await;
-        let identity = {
+        let (identity, told) = {
             let published = admin.enforcer.published();
-            let scene = Scene::new(&admin, &published);
-            let mut edited = edit(Identities::find(&id, &scene)?, scene.objects())?;
-            edited.meta.updated_at = scene.now;
-            edited
+            edit(&Scene::new(&admin, &published))?
         };
         change(&admin.enforcer, &turn, &operator, what, Change::Put(Object::Identity(Arc::new(identity)))).await?;
-        Ok(Json(openziti::empty()).into_response())
+        Ok(told)
     };
     to_its_end(work).await
 }

@@ -33,15 +33,14 @@ use crate::enforce::{Change, Object, ObjectId, Published};
 use crate::policy::Objects;
 use crate::policy::objects::{Meta, Origin};
 
-pub(super) use self::identities::change_identity;
+pub(super) use self::identities::edit_identity;
 
 /// The routes that write, to be merged with those that read.
 pub(super) fn router() -> Router<Admin> {
     Router::new()
         .route(Identities::COLLECTION, collection::<Identities>())
         .route(&format!("{}/{{id}}", Identities::COLLECTION), entity::<Identities>())
-        .route("/identities/{id}/disable", post(identities::disable))
-        .route("/identities/{id}/enable", post(identities::enable))
+        .merge(identities::router())
         .route(Configs::COLLECTION, collection::<Configs>())
         .route(&format!("{}/{{id}}", Configs::COLLECTION), entity::<Configs>())
         .route(OwnConfigTypes::COLLECTION, collection::<OwnConfigTypes>())
@@ -72,11 +71,11 @@ enum Edit {
 }
 
 /// What a write is read against: the objects in force, while nobody else changes them.
-struct Scene<'a> {
-    admin: &'a Admin,
+pub(super) struct Scene<'a> {
+    pub(super) admin: &'a Admin,
     published: &'a Published,
     service_defaults: &'a ServiceDefaults,
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 impl<'a> Scene<'a> {
@@ -84,8 +83,13 @@ impl<'a> Scene<'a> {
         Scene { admin, published, service_defaults: &admin.service_defaults, now: admin.enforcer.clock().now() }
     }
 
-    fn objects(&self) -> &Objects {
+    pub(super) fn objects(&self) -> &Objects {
         self.published.snapshot().objects()
+    }
+
+    /// What an object that changes now carries.
+    fn touched(&self, meta: &Meta) -> Meta {
+        Meta { updated_at: self.now, ..meta.clone() }
     }
 
     fn config_types(&self) -> ConfigTypes<'_> {

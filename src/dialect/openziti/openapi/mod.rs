@@ -193,6 +193,15 @@ fn enrolment() -> Vec<Operation> {
         list("/identities/{id}/authenticators", "The identity's certificates", &certificate),
         get("/authenticators/{id}", "One certificate").answers(200, &detail(certificate)).refuses(&[400, 404]),
         delete("/authenticators/{id}", "Makes a certificate nobody's"),
+        Operation::new(
+            "post",
+            "/authenticators/{id}/re-enroll",
+            "Makes a certificate nobody's, and a token for another",
+        )
+        .takes(&schema("EnrollmentRefresh"))
+        .answers(201, &made)
+        .makes("/data/id")
+        .refuses(&[404, 409]),
     ]
 }
 
@@ -228,6 +237,23 @@ fn catalogue() -> Vec<Operation> {
         ("/auth-policies", "AuthPolicyDetail"),
         ("/identity-types", "IdentityTypeDetail"),
     ];
+    let foreign = [
+        "/cas",
+        "/edge-router-policies",
+        "/edge-router-role-attributes",
+        "/edge-routers",
+        "/external-jwt-signers",
+        "/identities/{id}/edge-router-policies",
+        "/identities/{id}/edge-routers",
+        "/routers",
+        "/service-edge-router-policies",
+        "/services/{id}/edge-routers",
+        "/services/{id}/service-edge-router-policies",
+        "/services/{id}/terminators",
+        "/terminators",
+        "/transit-routers",
+    ];
+    let foreign = foreign.map(|path| list_by_role(path, "What a gateway has none of: an empty list", &json!(false)));
     let attributes = ["/identity-role-attributes", "/service-role-attributes", "/posture-check-role-attributes"];
     let standing = standing.into_iter().flat_map(|(path, kind)| {
         let one = get(format!("{path}/{{id}}"), "One of them").answers(200, &detail(schema(kind)));
@@ -235,7 +261,7 @@ fn catalogue() -> Vec<Operation> {
     });
     let attributes = attributes.map(|path| list(path, "The role attributes in use", &json!({ "type": "string" })));
     let summary = get("/summary", "How many objects of each kind there are").answers(200, &detail(schema("Summary")));
-    standing.chain(attributes).chain([summary]).collect()
+    standing.chain(attributes).chain(foreign).chain([summary]).collect()
 }
 
 fn sessions() -> Vec<Operation> {

@@ -17,7 +17,7 @@ mod operator;
 mod sessions;
 
 pub use admin::{AdminArgs, AdminCommand};
-pub use agent::{AgentArgs, AgentCommand, GatewayArgs};
+pub use agent::{AgentArgs, AgentCli, AgentCommand, GatewayArgs};
 pub use exchange::{ExportArgs, ExportDialect, ExportFormat, ImportArgs, ImportDialect};
 pub use operator::{AskingArgs, LockArgs, LocksArgs, OperatorArgs, UnlockArgs};
 pub use sessions::{SessionsAction, SessionsArgs, SessionsKillArgs, SessionsListArgs};

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::{Cli, Command};
+use self::args::{AgentCli, Cli, Command};
 use self::terminal::Terminal;
 use crate::clock::SystemClock;
 use crate::tls;
@@ -75,8 +75,6 @@ pub enum CommandError {
     Export(#[from] export::ExportError),
     /// The schema files.
     Schema(#[from] schema::SchemaError),
-    /// Standard output.
-    Output(#[from] OutputError),
 }
 
 /// The answer could not be written.
@@ -86,7 +84,16 @@ pub struct OutputError(#[source] std::io::Error);
 
 /// Runs the command that was typed, and says how the process should exit.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    answer(|cli: &Cli, terminal| run(&cli.command, terminal))
+}
+
+/// The same for the program that is the agent alone. Nothing of a gateway is reached from here, so that the linker leaves it out.
+pub fn agent_main() -> ExitCode {
+    answer(|cli: &AgentCli, terminal| agent::run(&cli.agent, terminal))
+}
+
+fn answer<C: Parser, E: std::error::Error>(run: impl FnOnce(&C, &Terminal) -> Result<Exit, E>) -> ExitCode {
+    let cli = match C::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
             // Also the way `--help` and `--version` come; a reader that went away does not matter.
@@ -96,17 +103,18 @@ pub fn main() -> ExitCode {
     };
     tls::install_crypto_provider();
     let terminal = Terminal::standard();
-    match run(&cli.command, &terminal) {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            terminal.error(&error);
-            ExitCode::FAILURE
-        }
+    let failed = |error: &dyn std::error::Error| {
+        terminal.error(error);
+        ExitCode::FAILURE
+    };
+    match run(&cli, &terminal) {
+        Ok(exit) => terminal.finish().map_or_else(|source| failed(&OutputError(source)), |()| exit.into()),
+        Err(error) => failed(&error),
     }
 }
 
 fn run(command: &Command, terminal: &Terminal) -> Result<Exit, CommandError> {
-    let exit = match command {
+    Ok(match command {
         Command::Run(args) => run::run(args)?,
         Command::Check(args) => check::run(args, &SystemClock, terminal),
         Command::Demo(args) => demo::run(args, terminal)?,
@@ -123,7 +131,5 @@ fn run(command: &Command, terminal: &Terminal) -> Result<Exit, CommandError> {
         Command::Completions(args) => completions::run(args, terminal),
         Command::Schema(args) => schema::run(args, terminal)?,
         Command::DemoAgent => demo::agent_program::play(),
-    };
-    terminal.finish().map_err(OutputError)?;
-    Ok(exit)
+    })
 }

@@ -254,8 +254,8 @@ pub(super) fn reason(error: &reqwest::Error) -> String {
     if cause.contains("UnknownIssuer") {
         return cause + "; no CA of `ca_file` vouches for who answers there";
     }
-    if cause.contains("fatal alert") {
-        return cause + "; this device's certificate is not believed there";
+    if cause.contains("fatal alert") || cause.contains("connection closed") {
+        return cause + "; perhaps this device's certificate is not believed there, or not any more";
     }
     cause
 }

@@ -2,9 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use super::OutputFormat;
+
+#[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
+#[derive(Debug, Parser)]
+#[command(name = "postern-agent", version)]
+pub struct AgentCli {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened: the text would be taken for the command's")]
+    pub agent: AgentArgs,
+}
 
 /// Report this device's posture to a gateway, and see which services are open to it.
 #[derive(Debug, Args)]
@@ -14,8 +23,8 @@ use super::OutputFormat;
     long_about = "\
 Report this device's posture to a gateway, and see which services are open to it.
 
-The agent shows the device's certificate, asks the gateway which facts it wants, collects those and nothing more than \
-the system and the host name beside them, signs the report with the certificate's key, and sends it. It talks only to \
+The agent shows the device's certificate, asks the gateway which facts it wants, collects those and beside them only \
+what the device is recognised by, signs the report with the certificate's key, and sends it. It talks only to \
 a gateway whose certificate one of its own CAs issued, and follows no redirect.",
     after_long_help = "\
 Examples:

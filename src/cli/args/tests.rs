@@ -41,6 +41,7 @@ fn for_each_command(command: &clap::Command, visit: &mut impl FnMut(&clap::Comma
 #[test]
 fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
+    AgentCli::command().debug_assert();
     commands().into_iter().for_each(clap::Command::debug_assert);
 }
 

@@ -208,6 +208,11 @@ impl<'a> View<'a, '_> {
         })
     }
 
+    /// Whether there is anything the device could not tell.
+    fn has_gaps(&self) -> bool {
+        self.posture.inventory().unknown.as_ref().is_some_and(|unknown| !unknown.value.is_empty())
+    }
+
     /// Of an open service the ways that let in; of a shut one all of them.
     fn ways(&self, asker: IdentityIndex, index: ServiceIndex, service: &Service, open: bool) -> Vec<Way> {
         let values = service.disclosure >= Disclosure::Values;
@@ -217,7 +222,8 @@ impl<'a> View<'a, '_> {
             if standing.policy.policy_type != PolicyType::Dial || (open && !standing.is_passing) {
                 continue;
             }
-            let checks: Vec<_> = standing.checks.iter().take(left).map(|check| my_check(check, values)).collect();
+            let checks = standing.checks.iter().take(left).map(|check| my_check(check, values, self.has_gaps()));
+            let checks: Vec<_> = checks.collect();
             left = left.saturating_sub(checks.len());
             ways.push(Way { passes: standing.is_passing, checks });
             if left == 0 {
@@ -228,7 +234,7 @@ impl<'a> View<'a, '_> {
     }
 }
 
-fn my_check(standing: &CheckStanding, values: bool) -> MyCheck {
+fn my_check(standing: &CheckStanding, values: bool, has_gaps: bool) -> MyCheck {
     let CheckStanding { check, outcome, observed_at, in_the_way } = standing;
     let state = match (outcome, in_the_way) {
         // Inside an expression a pass may be what stands in the way, and a fail what is wanted.
@@ -237,7 +243,8 @@ fn my_check(standing: &CheckStanding, values: bool) -> MyCheck {
         (Outcome::NoResult(_), _) => State::Unknown,
     };
     let verdict = in_the_way.as_ref().map(|failed| failed.verdict);
-    let what_to_do = verdict.map(|verdict| check.remediation.as_deref().unwrap_or(advice(verdict)).to_owned());
+    let what_to_do =
+        verdict.map(|verdict| check.remediation.as_deref().unwrap_or(advice(verdict, has_gaps)).to_owned());
     let shown = in_the_way.as_ref().filter(|_| values);
     MyCheck {
         name: check.name.to_string(),
@@ -251,13 +258,18 @@ fn my_check(standing: &CheckStanding, values: bool) -> MyCheck {
     }
 }
 
-/// What to do where the operator wrote nothing.
-fn advice(verdict: FailedVerdict) -> &'static str {
+/// What to do where the operator wrote nothing. `has_gaps` is whether there are things the device could not tell.
+fn advice(verdict: FailedVerdict, has_gaps: bool) -> &'static str {
     match verdict {
         FailedVerdict::NoResult(NoResultReason::MfaNotPassed)
         | FailedVerdict::Fail(
             FailReason::MfaTimedOut | FailReason::MfaRequiredAfterWake | FailReason::MfaRequiredAfterUnlock,
         ) => "Enter a new code of your authenticator app in the client of this device.",
+        FailedVerdict::NoResult(NoResultReason::NotReported) | FailedVerdict::Fail(FailReason::FactMissing)
+            if has_gaps =>
+        {
+            "This device did not tell it. What it could not tell, and why, stands at the end of this page."
+        }
         FailedVerdict::NoResult(NoResultReason::NotReported | NoResultReason::Stale | NoResultReason::Unreadable)
         | FailedVerdict::Fail(FailReason::FactMissing | FailReason::FactUnreadable | FailReason::NoClientSession) => {
             "Have this device report again: is its agent running?"

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::HeaderValue;
 use ring::digest::{SHA256, digest};
+use serde_json::Value;
 
 use super::{Me, MyCheck, MyDevice, MyService, PATH, State, Way, age, remaining};
 use crate::proxy::page::Escaped;
@@ -187,11 +189,83 @@ fn write_check(page: &mut String, me: &Me<'_>, check: &MyCheck) -> std::fmt::Res
     if let (Some(expected), Some(actual)) = (&check.expected, &check.actual) {
         writeln!(
             page,
-            "<dl><dt>Expected</dt><dd><code>{}</code></dd><dt>Found</dt><dd><code>{}</code></dd></dl>",
-            Escaped(&expected.to_string()),
-            Escaped(&actual.to_string())
+            "<dl><dt>Expected</dt><dd>{}</dd><dt>Found</dt><dd>{}</dd></dl>",
+            Escaped(&in_words(expected)),
+            Escaped(&in_words(actual))
         )?;
     }
     page.push_str("</li>\n");
     Ok(())
+}
+
+/// A value as people read it.
+fn in_words(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(flag) => if *flag { "yes" } else { "no" }.to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) if text.is_empty() => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => {
+            let told = items.iter().map(|item| match item {
+                Value::Object(_) => format!("({})", in_words(item)),
+                item => in_words(item),
+            });
+            told.collect::<Vec<_>>().join(", ")
+        }
+        Value::Object(members) => match duration(value) {
+            Some(duration) => humantime::format_duration(duration).to_string(),
+            None => {
+                let told = members.iter().filter(|(_, value)| !value.is_null());
+                let told: Vec<_> = told.map(|(name, value)| format!("{} {}", spaced(name), in_words(value))).collect();
+                if told.is_empty() { "anything".to_owned() } else { told.join("; ") }
+            }
+        },
+    }
+}
+
+/// A duration, as it is serialised.
+fn duration(value: &Value) -> Option<Duration> {
+    serde_json::from_value(value.clone()).ok()
+}
+
+/// `promptOnWake` as `prompt on wake`.
+fn spaced(name: &str) -> String {
+    name.chars().fold(String::new(), |mut text, letter| {
+        if letter.is_ascii_uppercase() {
+            text.push(' ');
+        }
+        text.push(letter.to_ascii_lowercase());
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_told_in_words() {
+        for (value, words) in [
+            (
+                json!({"domains": ["a.example", "b.example"], "matching": "folded"}),
+                "domains a.example, b.example; matching folded",
+            ),
+            (
+                json!({"grace": {"secs": 300, "nanos": 0}, "promptOnWake": false, "timeout": null}),
+                "grace 5m; prompt on wake no",
+            ),
+            (json!([{"name": "/", "encrypted": true}, {"name": "/boot"}]), "(encrypted yes; name /), (name /boot)"),
+            (json!({}), "anything"),
+            (json!([]), "none"),
+            (json!(""), "none"),
+            (Value::Null, "nothing"),
+            (json!(7), "7"),
+        ] {
+            assert_eq!(in_words(&value), words);
+        }
+    }
 }

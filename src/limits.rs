@@ -499,6 +499,10 @@ pub const OPERATOR_PAGES_MAX: usize = 2_000;
 pub const SESSIONS_MAX: usize = 262_144;
 /// Live sessions that are decided again before other work gets its turn.
 pub const REDECISIONS_AT_A_STRETCH: usize = 256;
+/// Sessions that are told to end and not cut yet, beyond which the next ones wait.
+pub const ENDINGS_AT_ONCE: usize = 64;
+/// Longest such wait: what is no longer allowed does not go on because something else is slow to end.
+pub const ENDINGS_WAIT_MAX: Duration = Duration::from_millis(5);
 /// Longest wait for a client to take the last word on something that is no longer allowed.
 pub const FAREWELL_WRITE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long a client's bytes are read and thrown away after the last word, so that it reaches the client.

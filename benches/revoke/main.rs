@@ -25,7 +25,6 @@ mod news;
 mod origin;
 mod report;
 mod steady;
-#[expect(dead_code, reason = "shared with benches that use more of it")]
 #[path = "../load/usage.rs"]
 mod usage;
 mod world;
@@ -211,8 +210,10 @@ impl Stage {
         let before = self.gateway.metrics().await?;
         let (steady, calm) = self.calm().await?;
         self.crowd.is_undisturbed()?;
+        let used_before = usage::processor_time(self.gateway.id())?;
         let accepted = all.tell(news).await?;
         let ends = self.crowd.ends(who.len() * MIX.len()).await?;
+        let used = usage::processor_time(self.gateway.id())?.saturating_sub(used_before);
         let window = [calm[1], self.clock.elapsed()];
         let answers = steady.stop().await?;
         let told = self.gateway.metrics().await?.revocations_since(&before, news.cause());
@@ -220,7 +221,7 @@ impl Stage {
         let outcome = Outcome::new(title, Duration::from_secs(1), by_identity(accepted), &ends, told);
         all.take_back(news).await?;
         self.open(who).await?;
-        Ok(outcome.beside(&answers, calm, window))
+        Ok(outcome.beside(&answers, calm, window).having_used(used))
     }
 }
 

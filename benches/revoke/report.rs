@@ -21,6 +21,8 @@ pub(crate) struct Outcome {
     told: Told,
     calm: Traffic,
     meanwhile: Traffic,
+    /// Processor time of the gateway, where it was measured.
+    used: Option<Duration>,
 }
 
 /// The undisturbed traffic of some time.
@@ -52,7 +54,14 @@ impl Outcome {
             told,
             calm: Traffic::default(),
             meanwhile: Traffic::default(),
+            used: None,
         }
+    }
+
+    /// The same with the gateway's processor time, for everything that it did meanwhile.
+    #[must_use]
+    pub(crate) fn having_used(self, used: Duration) -> Self {
+        Outcome { used: Some(used), ..self }
     }
 
     /// The same with the traffic before and meanwhile.
@@ -75,6 +84,9 @@ impl Outcome {
             format!("p99 {} ms: {verdict}", millis(self.target)),
             format!("{:.0} -> {:.0}", self.calm.per_second, self.meanwhile.per_second),
             format!("{:.1} -> {:.1}", at(&self.calm.took, 0.99), at(&self.meanwhile.took, 0.99)),
+            self.used.map_or_else(String::new, |used| {
+                format!("{:.0}", millis(used) * 1e3 / self.since_acknowledged.len() as f64)
+            }),
         ]
     }
 }
@@ -140,9 +152,10 @@ impl Report {
             "target",
             "undisturbed requests/s",
             "their p99 in ms",
+            "gateway's CPU µs per end",
         ];
         writeln!(out, "| {} |", head.join(" | "))?;
-        writeln!(out, "|---|---:|---:|---:|---:|---|---:|---:|")?;
+        writeln!(out, "|---|---:|---:|---:|---:|---|---:|---:|---:|")?;
         for outcome in &self.outcomes {
             writeln!(out, "| {} |", outcome.row().join(" | "))?;
         }

@@ -8,6 +8,7 @@ mod busy;
 pub mod connection;
 pub mod connections;
 pub mod device;
+mod endings;
 pub mod enforcer;
 mod failures;
 mod kept;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::device::Device;
+use super::endings::Pace;
 use super::enforcer::Enforcer;
 use super::news::{self, Gathered, News};
 use super::published::Published;
@@ -20,7 +21,6 @@ use super::session::{Cause, Ended, Session, Since};
 use super::waiting::wait_until;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::decision::{Denial, DenialReason, engine};
-use crate::limits::REDECISIONS_AT_A_STRETCH;
 use crate::policy::diff::Changes;
 
 /// The task that decides again. Ends with its enforcer.
@@ -50,6 +50,7 @@ impl Enforcer {
                 news: Arc::clone(&self.news),
                 known: Arc::clone(&self.published()),
                 deadlines: BinaryHeap::new(),
+                pace: Pace::of(&self.sessions.endings),
             };
             *task = Some(tokio::spawn(revoker.run(trust())));
         }
@@ -94,7 +95,7 @@ impl Enforcer {
             }
             match self.reconsider(&published, device, &session, now) {
                 Ok(until) => next = next.min(until),
-                Err(denial) => session.end(Ended { cause, denial, since }),
+                Err(denial) => session.end(Ended { cause, denial, since }, self.sessions.endings.begin()),
             }
         }
         self.look_again(device, next);
@@ -114,6 +115,7 @@ struct Revoker {
     /// What was in force when everything was last decided.
     known: Arc<Published>,
     deadlines: BinaryHeap<Reverse<Deadline>>,
+    pace: Pace,
 }
 
 /// A device to be looked at.
@@ -147,13 +149,12 @@ impl Revoker {
     }
 
     async fn tell(&mut self, enforcer: &Arc<Enforcer>, gathered: Gathered) {
-        let mut pause = Pause::default();
         for (device, since) in gathered.devices {
             let what = device.under_way.news.swap(0, Ordering::SeqCst);
             if what & (news::POSTURE | news::OPERATOR) != 0 {
                 let cause = if what & news::OPERATOR == 0 { Cause::Posture } else { Cause::Operator };
                 enforcer.decide_again(&device, cause, since, |_| true);
-                pause.after(device.under_way.sessions().len()).await;
+                self.pace.after(device.under_way.sessions().len()).await;
             }
             if what & news::DEADLINE != 0 {
                 self.plan(&device);
@@ -163,17 +164,17 @@ impl Revoker {
             for device in enforcer.devices_under_way() {
                 device.under_way.looking();
                 enforcer.decide_again(&device, Cause::Trust, since, |_| true);
-                pause.after(device.under_way.sessions().len()).await;
+                self.pace.after(device.under_way.sessions().len()).await;
             }
             self.deadlines.retain(|Reverse(deadline)| deadline.device.under_way.looked_at() == deadline.at);
         }
         if let Some(since) = gathered.policy {
-            self.adopt(enforcer, since, &mut pause).await;
+            self.adopt(enforcer, since).await;
         }
     }
 
     /// Decides again whom the snapshot in force can touch.
-    async fn adopt(&mut self, enforcer: &Arc<Enforcer>, since: Since, pause: &mut Pause) {
+    async fn adopt(&mut self, enforcer: &Arc<Enforcer>, since: Since) {
         let published = Arc::clone(&enforcer.published());
         let known = std::mem::replace(&mut self.known, Arc::clone(&published));
         let (old, new) = (known.snapshot(), published.snapshot());
@@ -189,13 +190,12 @@ impl Revoker {
                 Some(service) => changes.touch(old, new, device.identity(), &service.id),
                 None => true,
             });
-            pause.after(device.under_way.sessions().len()).await;
+            self.pace.after(device.under_way.sessions().len()).await;
         }
     }
 
     /// Looks at the devices whose moment has come.
     async fn look(&mut self, enforcer: &Arc<Enforcer>) {
-        let mut pause = Pause::default();
         loop {
             let now = enforcer.clock().now();
             if self.deadlines.peek().is_none_or(|Reverse(deadline)| deadline.at > now) {
@@ -208,7 +208,7 @@ impl Revoker {
             }
             device.under_way.looking();
             enforcer.decide_again(&device, Cause::Deadline, Since::ago(now.since(at)), |_| true);
-            pause.after(device.under_way.sessions().len()).await;
+            self.pace.after(device.under_way.sessions().len()).await;
         }
     }
 
@@ -216,22 +216,6 @@ impl Revoker {
         let at = device.under_way.looked_at();
         if at < Timestamp::MAX {
             self.deadlines.push(Reverse(Deadline { at, device: Arc::clone(device) }));
-        }
-    }
-}
-
-/// Lets other work have its turn now and then.
-#[derive(Default)]
-struct Pause {
-    decided: usize,
-}
-
-impl Pause {
-    async fn after(&mut self, decided: usize) {
-        self.decided += decided;
-        if self.decided >= REDECISIONS_AT_A_STRETCH {
-            self.decided = 0;
-            tokio::task::yield_now().await;
         }
     }
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::connection::Connection;
+use super::endings::Ending;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::decision::{Denial, Permit};
 use crate::id::IdentityId;
@@ -190,6 +191,8 @@ pub struct Session {
     started: Timestamp,
     permit: Mutex<Option<Arc<Permit>>>,
     signal: Arc<EndSignal>,
+    /// Held from the moment it is told to end until it is cut.
+    ending: Mutex<Option<Ending>>,
 }
 
 impl Session {
@@ -211,6 +214,7 @@ impl Session {
             started: began,
             permit: Mutex::default(),
             signal,
+            ending: Mutex::default(),
         });
         session.signal.belongs_to(&session);
         session
@@ -271,7 +275,13 @@ impl Session {
         self.signal.ended().is_some()
     }
 
-    pub(super) fn end(&self, ended: Ended) {
+    pub(super) fn end(&self, ended: Ended, ending: Ending) {
+        *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending);
         self.signal.ring(ended);
+    }
+
+    /// It is cut: nothing more of it goes to the upstream, and what is left is its farewell.
+    pub fn is_cut(&self) {
+        *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

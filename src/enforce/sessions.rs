@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::Connection;
 use super::device::Device;
+use super::endings::Endings;
 use super::enforcer::{Enforcer, unasked};
 use super::news;
 use super::published::Published;
@@ -27,12 +28,13 @@ pub(super) struct Sessions {
     count: AtomicUsize,
     next: AtomicU64,
     live: Vec<Gauge>,
+    pub(super) endings: Arc<Endings>,
 }
 
 impl Sessions {
     pub(super) fn new(most: usize, metrics: &Metrics) -> Self {
         let live = Protocol::ALL.iter().map(|protocol| metrics.live_sessions(protocol.code())).collect();
-        Sessions { most, count: AtomicUsize::new(0), next: AtomicU64::new(1), live }
+        Sessions { most, count: AtomicUsize::new(0), next: AtomicU64::new(1), live, endings: Endings::new() }
     }
 
     /// A number for a new session; `None` when there are as many as may be.
@@ -259,7 +261,7 @@ impl Enforcer {
         let service = session.service().map(|service| service.id.clone());
         let identity = Some(session.identity().clone());
         let denial = Arc::new(engine::refusal(published.snapshot(), DenialReason::EndedByOperator, identity, service));
-        session.end(Ended { cause: Cause::Operator, denial, since });
+        session.end(Ended { cause: Cause::Operator, denial, since }, self.sessions.endings.begin());
         true
     }
 

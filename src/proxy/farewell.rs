@@ -28,7 +28,8 @@ use crate::limits::{FAREWELL_LINGER_BYTES_MAX, FAREWELL_LINGER_MAX, FAREWELL_WRI
 const POLICY_VIOLATION: u16 = 1008;
 
 /// Ends a request over HTTP/1.1 whose connection came back: with the refusal that it would get now if no byte of an answer went
-/// out, with a close frame on a WebSocket, and without a word in the middle of anything. Returns the stream to be let go of.
+/// out, with a close frame on a WebSocket, and without a word in the middle of anything. Returns the stream while a word is on its
+/// way over it.
 pub(super) async fn over_http1(loan: &Loan, session: &Session, ended: &Ended) -> Option<Stream> {
     let (mut stream, progress, asked) = loan.reclaim()?;
     let word = if progress.is_untouched() {
@@ -39,7 +40,7 @@ pub(super) async fn over_http1(loan: &Loan, session: &Session, ended: &Ended) ->
         Vec::new()
     };
     say(&mut stream, &word).await;
-    Some(stream)
+    (!word.is_empty()).then_some(stream)
 }
 
 /// Ends a gRPC call whose stream came back, with the status in trailers, or in the head if that was not sent.

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -190,7 +190,9 @@ pub struct Session {
     protocol: AtomicU8,
     started: Timestamp,
     permit: Mutex<Option<Arc<Permit>>>,
-    signal: Arc<EndSignal>,
+    /// The signal's owner is the one who serves the session, and the signal keeps the session for them: held from here as well, neither
+    /// would ever go.
+    signal: Weak<EndSignal>,
     /// Held from the moment it is told to end until it is cut.
     ending: Mutex<Option<Ending>>,
 }
@@ -213,10 +215,10 @@ impl Session {
             protocol: AtomicU8::new(protocol as u8),
             started: began,
             permit: Mutex::default(),
-            signal,
+            signal: Arc::downgrade(&signal),
             ending: Mutex::default(),
         });
-        session.signal.belongs_to(&session);
+        signal.belongs_to(&session);
         session
     }
 
@@ -272,16 +274,19 @@ impl Session {
     }
 
     pub(super) fn is_ended(&self) -> bool {
-        self.signal.ended().is_some()
+        self.signal.upgrade().is_some_and(|signal| signal.ended().is_some())
     }
 
     pub(super) fn end(&self, ended: Ended, ending: Ending) {
-        *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending);
-        self.signal.ring(ended);
+        // Who no longer listens has ended by themselves.
+        if let Some(signal) = self.signal.upgrade() {
+            *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending);
+            signal.ring(ended);
+        }
     }
 
-    /// It is cut: nothing more of it goes to the upstream, and what is left is its farewell.
-    pub fn is_cut(&self) {
+    /// Notes that it is cut: nothing more of it goes to the upstream, and what is left is its farewell.
+    pub fn note_cut(&self) {
         *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

@@ -148,7 +148,7 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 impl Gate {
     /// The log line, the counters and the failure record of something that was ended, and is cut.
     pub(super) fn tell_of_end(&self, session: &Session, ended: &Ended) {
-        session.is_cut();
+        session.note_cut();
         let Ended { cause, denial, .. } = ended;
         let connection = session.connection();
         let service = session.service();

@@ -66,6 +66,24 @@ async fn under_way(house: &House) -> Request {
     try_enter(house, &connect(&house.credential)).unwrap().1
 }
 
+// The signal kept the session for its farewell and the session kept the signal to be rung: every request, with its connection and its
+// certificate, stayed in memory for as long as the process.
+#[tokio::test]
+async fn what_is_over_is_forgotten_ended_or_not() {
+    let (house, _trust) = watched(objects(None));
+    let over = |request: Request| {
+        let Request { signal, _place: place } = request;
+        let left = (Arc::downgrade(&signal), Arc::downgrade(place.session()));
+        drop((signal, place));
+        (left.0.upgrade().is_none(), left.1.upgrade().is_none())
+    };
+    assert_eq!(over(under_way(&house).await), (true, true));
+    let ended = under_way(&house).await;
+    house.enforcer.report(&house.device(), &house.report("home.example")).await.unwrap();
+    ended.ended().await;
+    assert_eq!(over(ended), (true, true));
+}
+
 /// Waits until everything that was told so far has been looked at.
 async fn settle(house: &House) {
     // Twice, because what the first finds may be looked at while deadlines are not.

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use postern::clock::Stopwatch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_rustls::client::TlsStream;
 
@@ -26,55 +28,84 @@ pub(crate) struct Answer {
     pub(crate) took: Duration,
 }
 
-/// The traffic while it goes on.
+/// The traffic while it goes on. It has a thread of its own: otherwise the bystanders would wait in this process, behind ten thousand
+/// ends that the crowd has to notice, and the gateway would be blamed for it.
 pub(crate) struct Steady {
     stop: Arc<AtomicBool>,
-    lanes: Vec<JoinHandle<Result<Vec<Answer>>>>,
+    thread: JoinHandle<Result<Vec<Answer>>>,
 }
 
 impl Steady {
     /// Every bystander connects, and they ask `per_second` times together.
-    pub(crate) async fn start(world: &World, gateway: SocketAddr, per_second: u32, clock: Stopwatch) -> Result<Self> {
-        let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
-        let mut streams = Vec::new();
-        for config in &world.bystanders {
-            streams.push(connect(config, gateway, ITEMS, b"http/1.1").await?);
-        }
-        let (began, gap) = (clock.elapsed(), Duration::from_secs(1) / per_second);
-        let lane = |mut stream: TlsStream<TcpStream>| {
-            let (stop, next) = (Arc::clone(&stop), Arc::clone(&next));
-            tokio::spawn(async move {
-                let mut answers = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    let due = began + gap * next.fetch_add(1, Ordering::Relaxed);
-                    let early = due.saturating_sub(clock.elapsed());
-                    // Who is there in time waits; that timers are late is not the gateway's fault.
-                    let asked = if early.is_zero() {
-                        due
-                    } else {
-                        sleep(early).await;
-                        clock.elapsed()
-                    };
-                    ask(&mut stream).await?;
-                    let at = clock.elapsed();
-                    answers.push(Answer { at, took: at.saturating_sub(asked) });
+    pub(crate) async fn start(
+        world: &Arc<World>,
+        gateway: SocketAddr,
+        per_second: u32,
+        clock: Stopwatch,
+    ) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (tell, connected) = oneshot::channel();
+        let (world, stopped) = (Arc::clone(world), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let mut streams = Vec::new();
+                for config in &world.bystanders {
+                    streams.push(connect(config, gateway, ITEMS, b"http/1.1").await?);
                 }
-                Result::Ok(answers)
+                // Somebody waits for this, unless the bench is over.
+                let _ = tell.send(());
+                ask_all(streams, per_second, clock, &stopped).await
             })
-        };
-        let lanes = streams.into_iter().map(lane).collect();
-        Ok(Steady { stop, lanes })
+        });
+        // Why it did not come so far is told when it is stopped.
+        let _ = connected.await;
+        Ok(Steady { stop, thread })
     }
 
     /// Ends it. Fails when anything was answered otherwise than by the origin.
     pub(crate) async fn stop(self) -> Result<Vec<Answer>> {
         self.stop.store(true, Ordering::Relaxed);
-        let mut answers = Vec::new();
-        for lane in self.lanes {
-            answers.extend(lane.await??);
-        }
-        Ok(answers)
+        let ended = tokio::task::spawn_blocking(move || self.thread.join()).await?;
+        ended.map_err(|_| "the bystanders' thread panicked")?
     }
+}
+
+async fn ask_all(
+    streams: Vec<TlsStream<TcpStream>>,
+    per_second: u32,
+    clock: Stopwatch,
+    stop: &Arc<AtomicBool>,
+) -> Result<Vec<Answer>> {
+    let next = Arc::new(AtomicU32::new(0));
+    let (began, gap) = (clock.elapsed(), Duration::from_secs(1) / per_second);
+    let mut lanes = JoinSet::new();
+    for mut stream in streams {
+        let (stop, next) = (Arc::clone(stop), Arc::clone(&next));
+        lanes.spawn(async move {
+            let mut answers = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                let due = began + gap * next.fetch_add(1, Ordering::Relaxed);
+                let early = due.saturating_sub(clock.elapsed());
+                // Who is there in time waits; that timers are late is not the gateway's fault.
+                let asked = if early.is_zero() {
+                    due
+                } else {
+                    sleep(early).await;
+                    clock.elapsed()
+                };
+                ask(&mut stream).await?;
+                let at = clock.elapsed();
+                answers.push(Answer { at, took: at.saturating_sub(asked) });
+            }
+            Result::Ok(answers)
+        });
+    }
+    let mut answers = Vec::new();
+    while let Some(lane) = lanes.join_next().await {
+        answers.extend(lane??);
+    }
+    Ok(answers)
 }
 
 async fn ask(stream: &mut TlsStream<TcpStream>) -> Result<()> {

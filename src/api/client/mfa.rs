@@ -71,39 +71,56 @@ pub(super) async fn show_qr_code(
 
 /// `POST /current-identity/mfa/verify`: the code shows that the authenticator is set up.
 pub(super) async fn verify(
-    State(client): State<Client>,
-    Extension(asker): Extension<Asker>,
+    client: State<Client>,
+    asker: Extension<Asker>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let code = code_of(request).await?;
-    let (factors, asker) = (Arc::clone(&client.factors), asker.clone());
-    to_its_end(async move {
-        let verified = factors.verify(&asker.device, asker.connection.fingerprint(), code.expose()).await;
-        verified.map_err(|error| match error {
-            FactorRefused::NotEnrolled => ErrorCode::MfaEnrollmentNotStarted.into(),
-            other => refused(other),
-        })?;
-        told(&asker.device, "MFA enrolment verified");
-        Ok(Json(openziti::empty()).into_response())
-    })
-    .await
+    show_code(Shown::Enrolled, client, asker, request).await
 }
 
 /// `POST /authenticate/mfa`: a pass with the caller's certificate.
 pub(super) async fn authenticate(
+    client: State<Client>,
+    asker: Extension<Asker>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    show_code(Shown::Passed, client, asker, request).await
+}
+
+/// What a code shows.
+#[derive(Clone, Copy, Debug)]
+enum Shown {
+    /// The authenticator is set up.
+    Enrolled,
+    /// Its holder is there.
+    Passed,
+}
+
+async fn show_code(
+    shown: Shown,
     State(client): State<Client>,
     Extension(asker): Extension<Asker>,
     request: Request,
 ) -> Result<Response, Refusal> {
     let code = code_of(request).await?;
-    let (factors, asker) = (Arc::clone(&client.factors), asker.clone());
+    let factors = Arc::clone(&client.factors);
     to_its_end(async move {
-        let passed = factors.pass(&asker.device, asker.connection.fingerprint(), code.expose()).await;
-        passed.map_err(|error| match error {
-            FactorRefused::NotEnrolled => ErrorCode::MfaNotEnrolled.into(),
+        let (device, certificate) = (&asker.device, asker.connection.fingerprint());
+        let (taken, none, what) = match shown {
+            Shown::Enrolled => (
+                factors.verify(device, certificate, code.expose()).await,
+                ErrorCode::MfaEnrollmentNotStarted,
+                "MFA enrolment verified",
+            ),
+            Shown::Passed => {
+                (factors.pass(device, certificate, code.expose()).await, ErrorCode::MfaNotEnrolled, "MFA passed")
+            }
+        };
+        taken.map_err(|error| match error {
+            FactorRefused::NotEnrolled => none.into(),
             other => refused(other),
         })?;
-        told(&asker.device, "MFA passed");
+        told(device, what);
         Ok(Json(openziti::empty()).into_response())
     })
     .await

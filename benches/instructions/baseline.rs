@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,8 @@ const MORE_ALLOWED: f64 = 1.05;
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Baseline {
+    /// The compiler that built what was counted, as it calls itself.
+    compiler: String,
     /// Instructions of the reference workload.
     reference: u64,
     /// Instructions of one time of each workload.
@@ -21,9 +24,9 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    pub(crate) fn of(reference: u64, counted: &[(&str, u64)]) -> Self {
+    pub(crate) fn of(reference: u64, counted: &[(&str, u64)]) -> Result<Self> {
         let instructions = counted.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-        Baseline { reference, instructions }
+        Ok(Baseline { compiler: compiler()?, reference, instructions })
     }
 
     pub(crate) fn read() -> Result<Self> {
@@ -51,10 +54,21 @@ impl Baseline {
         }
         let share = self.reference as f64 / recorded.reference as f64 * 100.0;
         let _ = write!(table, "\nThe reference workload: {} ({share:.1} % of the recorded).", self.reference);
+        if self.compiler != recorded.compiler {
+            let (now, then) = (&self.compiler, &recorded.compiler);
+            let _ = write!(
+                table,
+                "\nBuilt by {now}, recorded with {then}: what is more may be the compiler's, and fails nothing."
+            );
+        }
         table
     }
 
+    /// What needs too much. Another compiler's instructions are other instructions, and regress from nothing.
     pub(crate) fn regressions(&self, recorded: &Baseline) -> Vec<String> {
+        if self.compiler != recorded.compiler {
+            return Vec::new();
+        }
         self.shares(recorded)
             .filter_map(|(name, _, share)| match share {
                 Some(share) if share <= MORE_ALLOWED => None,
@@ -63,6 +77,11 @@ impl Baseline {
             })
             .collect()
     }
+}
+
+fn compiler() -> Result<String> {
+    let output = Command::new("rustc").arg("--version").output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 fn file() -> PathBuf {

@@ -87,7 +87,7 @@ fn count(options: &Options) -> Result<()> {
         counted.extend(request::count()?);
     }
     let recorded = Baseline::read()?;
-    let now = Baseline::of(reference, &counted);
+    let now = Baseline::of(reference, &counted)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", now.beside(&recorded))?;
     if options.record {

@@ -146,10 +146,8 @@ fn compare(options: &Options) -> Result<()> {
     let mut picture = Vec::new();
     for load in Load::all() {
         let rounds = closed_loop(&runtime, &client, load, &contestants, &plan)?;
-        let latencies = match load {
-            Load::Http1 | Load::Http2 => Some(open_loop(&runtime, &client, load, &contestants, &plan)?),
-            Load::Connect | Load::Resume => None,
-        };
+        let open = || open_loop(&runtime, &client, load, &contestants, &plan);
+        let latencies = load.is_kept_alive().then(open).transpose()?;
         add(&mut table, load, &contestants, &rounds, latencies.as_deref());
         let bars = contestants.iter().zip(&rounds);
         let bars =

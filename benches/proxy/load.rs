@@ -65,6 +65,10 @@ impl Load {
         [Load::Http1, Load::Http2, Load::Connect, Load::Resume]
     }
 
+    pub(crate) fn is_kept_alive(self) -> bool {
+        matches!(self, Load::Http1 | Load::Http2)
+    }
+
     pub(crate) fn describe(self) -> String {
         match self {
             Load::Http1 => format!("HTTP/1.1, {LANES} connections"),

@@ -49,6 +49,10 @@ struct Options {
     /// How many turns every proxy gets.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     turns: Option<u16>,
+    /// Ask by a timetable, so many requests per second over kept-alive connections, instead of as soon as they were answered: all
+    /// proxies have the same to do then, and wait as often.
+    #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
     /// Another build of this bench: its proxies are measured beside this one's.
     #[arg(long, value_name = "EXECUTABLE")]
     beside: Option<PathBuf>,
@@ -64,6 +68,7 @@ struct Plan {
     turns: u16,
     round: Duration,
     warm_up: Duration,
+    rate: Option<u32>,
 }
 
 impl Options {
@@ -74,6 +79,7 @@ impl Options {
             turns: self.turns.unwrap_or(turns),
             round: Duration::from_millis(round),
             warm_up: Duration::from_millis(warm_up),
+            rate: self.rate,
         }
     }
 }
@@ -98,7 +104,9 @@ fn measure(options: &Options) -> Result<()> {
     let plan = options.plan();
     let head = ["load", "proxy", "CPU µs/request", "ratio to bare Pingora", "requests/s", "p50 µs", "p99 µs"];
     let mut table = Table::new(plan.turns, &head);
-    for load in Load::all().into_iter().filter(|load| options.only.is_none_or(|only| only == *load)) {
+    let wanted =
+        |load: &Load| options.only.is_none_or(|only| only == *load) && (options.rate.is_none() || load.is_kept_alive());
+    for load in Load::all().into_iter().filter(wanted) {
         let rounds = take_turns(&runtime, &client, load, &mut proxies, &plan)?;
         add(&mut table, load, &proxies, &rounds);
     }
@@ -157,7 +165,10 @@ fn take_turns(
     for _ in 0..plan.turns {
         for ((proxy, lanes), rounds) in &mut contestants {
             let before = proxy.processor_time()?;
-            let round = runtime.block_on(lanes.round(plan.round))?;
+            let round = match plan.rate {
+                Some(rate) => runtime.block_on(lanes.timetable(rate, plan.round))?,
+                None => runtime.block_on(lanes.round(plan.round))?,
+            };
             rounds.push(Measured::new(round, proxy.processor_time()?.saturating_sub(before)));
         }
         contestants.reverse();

@@ -5,8 +5,10 @@
 //! it is asked for, which is where a decision has to be evaluated and costs less than that.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use foldhash::quality::RandomState;
 
 use crate::clock::Timestamp;
 use crate::id::CheckId;
@@ -157,14 +159,14 @@ const POOL_PARTS: usize = 16;
 
 #[derive(Debug)]
 struct Part<T> {
-    values: HashSet<Arc<T>>,
+    values: HashSet<Arc<T>, RandomState>,
     sweep_at: usize,
 }
 
 impl<T> Default for Pool<T> {
     fn default() -> Self {
-        let part = || Mutex::new(Part { values: HashSet::new(), sweep_at: limits::SHARED_VALUES_UNSWEPT_MAX });
-        Pool { parts: std::array::from_fn(|_| part()), hasher: RandomState::new() }
+        let part = || Mutex::new(Part { values: HashSet::default(), sweep_at: limits::SHARED_VALUES_UNSWEPT_MAX });
+        Pool { parts: std::array::from_fn(|_| part()), hasher: RandomState::default() }
     }
 }
 

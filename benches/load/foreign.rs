@@ -221,7 +221,7 @@ fn haproxy(certificate: &Path, world: &World, address: SocketAddr, origin: Socke
     format!(
         "global
     nbthread 1
-    maxconn 16384
+    maxconn 4096
     tune.ssl.cachesize 20000
 defaults
     mode http

@@ -39,6 +39,10 @@ impl Size {
     /// For what a large policy costs.
     pub(crate) const LARGE: Size =
         Size { identities: 100_000, services: 10_000, policies: 10_000, groups: 1000, askers: ASKERS };
+
+    fn group(self, number: usize) -> String {
+        format!("group-{}", number % self.groups)
+    }
 }
 
 /// Most identities that ask.
@@ -83,6 +87,11 @@ impl World {
         fs::create_dir(folder.path().join("policy"))?;
         // JSON is YAML too.
         fs::write(folder.path().join("policy/all.yaml"), policy(origin, size).to_string())?;
+        let numbers: Vec<_> = (0..size.identities).collect();
+        for (part, numbers) in numbers.chunks(IDENTITIES_PER_FILE).enumerate() {
+            let file = folder.path().join(format!("policy/identities-{part}.yaml"));
+            fs::write(file, identities(numbers, size).to_string())?;
+        }
         let world = World { folder, clients };
         fs::write(world.config_file(), configuration().to_string())?;
         Ok(world)
@@ -122,17 +131,22 @@ fn configuration() -> Value {
     })
 }
 
-fn policy(origin: SocketAddr, size: Size) -> Value {
-    let group = |number: usize| format!("group-{}", number % size.groups);
-    let identities: Vec<_> = (0..size.identities)
-        .map(|number| {
-            json!({
-                "name": format!("device-{number}"),
-                "subjects": [format!("spiffe://bench.example/device/{number}")],
-                "role_attributes": [group(number)],
-            })
+/// A file of policy may have so many bytes and no more.
+const IDENTITIES_PER_FILE: usize = 20_000;
+
+fn identities(numbers: &[usize], size: Size) -> Value {
+    let identity = |number: &usize| {
+        json!({
+            "name": format!("device-{number}"),
+            "subjects": [uri(*number)],
+            "role_attributes": [size.group(*number)],
         })
-        .collect();
+    };
+    json!({ "identities": numbers.iter().map(identity).collect::<Vec<_>>() })
+}
+
+fn policy(origin: SocketAddr, size: Size) -> Value {
+    let group = |number: usize| size.group(number);
     let services: Vec<_> = (0..size.services)
         .map(|number| {
             json!({
@@ -159,7 +173,6 @@ fn policy(origin: SocketAddr, size: Size) -> Value {
         })
         .collect();
     json!({
-        "identities": identities,
         "services": services,
         "service_policies": policies,
         "posture_checks": checks(),

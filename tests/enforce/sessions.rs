@@ -108,6 +108,19 @@ async fn another_posture_ends_it() {
     assert_eq!((ended.cause, ended.denial.reason), (Cause::Posture, DenialReason::PostureFailed));
 }
 
+/// A session and its signal once held each other, so that each request left a kilobyte and its connection behind for good.
+#[tokio::test]
+async fn what_is_over_leaves_nothing_behind() {
+    let (house, _trust) = watched(objects(None));
+    let request = under_way(&house).await;
+    let session = Arc::downgrade(request._place.session());
+    let connection = Arc::downgrade(request._place.session().connection());
+    assert!(connection.upgrade().is_some());
+    drop(request);
+    assert!(session.upgrade().is_none());
+    assert!(connection.upgrade().is_none());
+}
+
 #[tokio::test]
 async fn another_policy_ends_it() {
     let (house, _trust) = watched(objects(None));

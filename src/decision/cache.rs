@@ -39,7 +39,15 @@ pub struct VerdictCache {
 struct Table {
     basis: Basis,
     /// Sorted by service: tables are small, and a search in them costs less than hashing.
-    verdicts: Vec<(ServiceIndex, Verdict)>,
+    verdicts: Vec<Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    service: ServiceIndex,
+    /// The moment it was decided for: a clock that is set back may come to one at which the answer was another.
+    from: Timestamp,
+    verdict: Verdict,
 }
 
 impl VerdictCache {
@@ -47,13 +55,13 @@ impl VerdictCache {
     pub fn find(&self, basis: Basis, service: ServiceIndex, now: Timestamp) -> Option<Verdict> {
         let table = self.table.load();
         let table = table.as_ref().filter(|table| table.basis == basis)?;
-        let place = table.verdicts.binary_search_by_key(&service, |(known, _)| *known).ok()?;
-        let (_, verdict) = table.verdicts.get(place)?;
-        (now < valid_until(verdict)).then(|| verdict.clone())
+        let place = table.verdicts.binary_search_by_key(&service, |entry| entry.service).ok()?;
+        let entry = table.verdicts.get(place)?;
+        (entry.from <= now && now < valid_until(&entry.verdict)).then(|| entry.verdict.clone())
     }
 
-    /// Keeps a verdict. A table of another basis is forgotten; a full one starts afresh.
-    pub fn store(&self, basis: Basis, service: ServiceIndex, verdict: Verdict) {
+    /// Keeps a verdict that was decided for the moment `from`. A table of another basis is forgotten; a full one starts afresh.
+    pub fn store(&self, basis: Basis, service: ServiceIndex, from: Timestamp, verdict: Verdict) {
         let known = self.table.load();
         let mut verdicts = match known.as_ref() {
             Some(table) if table.basis == basis && table.verdicts.len() < limits::VERDICTS_PER_IDENTITY_MAX => {
@@ -61,13 +69,14 @@ impl VerdictCache {
             }
             _ => Vec::new(),
         };
-        match verdicts.binary_search_by_key(&service, |(known, _)| *known) {
+        let new = Entry { service, from, verdict };
+        match verdicts.binary_search_by_key(&service, |entry| entry.service) {
             Ok(place) => {
                 if let Some(entry) = verdicts.get_mut(place) {
-                    entry.1 = verdict;
+                    *entry = new;
                 }
             }
-            Err(place) => verdicts.insert(place, (service, verdict)),
+            Err(place) => verdicts.insert(place, new),
         }
         self.table.store(Some(Arc::new(Table { basis, verdicts })));
     }

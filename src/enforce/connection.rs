@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -104,6 +105,8 @@ pub struct Connection {
 struct Hot {
     credential: Option<Arc<dyn Credential>>,
     settled: ArcSwapOption<Settled>,
+    /// How many requests are under way over it.
+    requests: AtomicUsize,
 }
 
 /// A verdict with everything it rests on, beside the connection it was given on.
@@ -111,7 +114,10 @@ struct Hot {
 pub(super) struct Settled {
     pub(super) basis: Basis,
     pub(super) service: ServiceIndex,
-    pub(super) trust: Trust,
+    /// The number of the trust that was asked.
+    pub(super) trust_epoch: u64,
+    /// The moment it was settled for, or the certificate's first one if that is later.
+    pub(super) from: Timestamp,
     /// The first moment at which time alone may change trust or verdict.
     pub(super) until: Timestamp,
     pub(super) device: Arc<Device>,
@@ -139,9 +145,9 @@ impl Settled {
 
     fn stands(&self, generation: u64, trust_epoch: u64, now: Timestamp) -> bool {
         self.basis.generation == generation
-            && self.trust.from <= now
+            && self.from <= now
             && now < self.until
-            && self.trust.epoch == trust_epoch
+            && self.trust_epoch == trust_epoch
             && self.basis.revision == self.device.revision()
     }
 }
@@ -160,7 +166,7 @@ impl Connection {
             server_name: server_name.map(|name| name.to_ascii_lowercase().into()),
             anonymous: false,
             resolved: ArcSwapOption::empty(),
-            hot: Hot { credential, settled: ArcSwapOption::empty() },
+            hot: Hot { credential, settled: ArcSwapOption::empty(), requests: AtomicUsize::new(0) },
         }
     }
 
@@ -220,15 +226,21 @@ impl Connection {
         self.resolved.load()
     }
 
-    /// The verdict that was settled for `service` of the snapshot of `generation`, if nothing it rests on has changed.
+    /// The verdict that was settled for `service` of the snapshot of `generation`, if nothing it rests on has changed, and until
+    /// when time alone does not change it.
     ///
     /// Takes no lock: two atomic loads tell whether posture and trust are what they were.
-    pub(super) fn settled(&self, generation: u64, service: ServiceIndex, now: Timestamp) -> Option<Verdict> {
+    pub(super) fn settled(
+        &self,
+        generation: u64,
+        service: ServiceIndex,
+        now: Timestamp,
+    ) -> Option<(Verdict, Timestamp)> {
         let settled = self.hot.settled.load();
         let settled = settled.as_ref()?;
         let asked =
             settled.service == service && settled.is_held() && settled.stands(generation, self.trust_epoch(), now);
-        asked.then(|| settled.verdict.clone())
+        asked.then(|| (settled.verdict.clone(), settled.until))
     }
 
     /// Keeps a verdict with the connection, unless one stands there already: a connection that is used for several services
@@ -239,6 +251,18 @@ impl Connection {
         if settled.until > now && !known.as_ref().is_some_and(stands) {
             self.hot.settled.store(Some(Arc::new(settled)));
         }
+    }
+
+    pub(super) fn begin_request(&self) {
+        self.hot.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn end_request(&self) {
+        self.hot.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_requests(&self) -> bool {
+        self.hot.requests.load(Ordering::Relaxed) > 0
     }
 
     fn trust_epoch(&self) -> u64 {

@@ -30,6 +30,7 @@ use super::objects::{Change, Object, merged};
 use super::published::Published;
 use super::revoker::Revoking;
 use super::sessions::Sessions;
+use super::waiting::Latest;
 
 /// What is in force: policy, devices, failures. Shared by every listener of a gateway.
 #[derive(Debug)]
@@ -47,6 +48,7 @@ pub struct Enforcer {
     pub(super) news: Arc<News>,
     pub(super) revoking: Revoking,
     pub(super) sessions: Arc<Sessions>,
+    pub(super) latest: Arc<Latest>,
     connections: ConnectionStates,
     pub(super) trail: Trail,
     /// Where failure records go once another process has the store.
@@ -102,6 +104,7 @@ impl Enforcer {
             news: Arc::default(),
             revoking: Revoking::default(),
             sessions,
+            latest: Arc::default(),
             connections: ConnectionStates::default(),
             trail: Trail::default(),
             heir: OnceLock::new(),
@@ -218,21 +221,11 @@ impl Enforcer {
 
     fn admission(&self, connection: &Connection) -> Result<Arc<Device>, DenialReason> {
         let published = self.published();
-        let device = self.identify(&published, connection)?;
-        self.comes_in(&published, &device)?;
+        let now = self.clock.now();
+        trusted(connection, now)?;
+        let device = self.whose(&published, connection)?;
+        comes_in(&published, &device, now)?;
         Ok(device)
-    }
-
-    /// Whether there is anything at all that a device's identity may reach.
-    pub(super) fn comes_in(&self, published: &Published, device: &Device) -> Result<(), DenialReason> {
-        let snapshot = published.snapshot();
-        let position = snapshot.find_identity(device.identity()).ok_or(DenialReason::UnknownIdentity)?;
-        self.not_locked(device)?;
-        match snapshot.reaches_anything(position) {
-            true => Ok(()),
-            false if device.identity().as_str() == Identity::ANONYMOUS => Err(DenialReason::CertificateRequired),
-            false => Err(DenialReason::NoPolicy),
-        }
     }
 
     /// May this connection reach this service of `published` now?
@@ -251,9 +244,20 @@ impl Enforcer {
         service: ServiceIndex,
         now: Timestamp,
     ) -> Verdict {
-        let verdict = match self.judge(published, connection, service, now) {
-            Ok(verdict) => verdict,
-            Err(reason) => Err(unasked(published, reason, service)),
+        self.decide_until(published, connection, service, now).0
+    }
+
+    /// The same, and until when time alone does not change it: neither the verdict nor the certificate's trust.
+    pub(super) fn decide_until(
+        &self,
+        published: &Published,
+        connection: &Connection,
+        service: ServiceIndex,
+        now: Timestamp,
+    ) -> (Verdict, Timestamp) {
+        let (verdict, until) = match self.judge(published, connection, service, now) {
+            Ok(judged) => judged,
+            Err(reason) => (Err(unasked(published, reason, service)), now),
         };
         if let Some(counters) = published.counters(service) {
             match &verdict {
@@ -261,7 +265,7 @@ impl Enforcer {
                 Err(denial) => counters.deny(denial.reason),
             }
         }
-        verdict
+        (verdict, until)
     }
 
     fn judge(
@@ -270,18 +274,22 @@ impl Enforcer {
         connection: &Connection,
         service: ServiceIndex,
         now: Timestamp,
-    ) -> Result<Verdict, DenialReason> {
-        if let Some(verdict) = connection.settled(published.snapshot().generation(), service, now) {
+    ) -> Result<(Verdict, Timestamp), DenialReason> {
+        if let Some(settled) = connection.settled(published.snapshot().generation(), service, now) {
             self.metrics.verdict_cache_hits.inc();
-            return Ok(verdict);
+            return Ok(settled);
         }
+        self.latest.note(now);
         let trust = connection.trust(now)?;
         let device = self.whose(published, connection)?;
         let certificate = connection.fingerprint();
         let (basis, verdict) = self.verdict_and_basis(published.snapshot(), &device, certificate, service, now);
         let until = trust.until.min(cache::valid_until(&verdict));
-        connection.settle(Settled { basis, service, trust, until, device, verdict: verdict.clone() }, now);
-        Ok(verdict)
+        let from = trust.from.max(now);
+        let kept = verdict.clone();
+        connection
+            .settle(Settled { basis, service, trust_epoch: trust.epoch, from, until, device, verdict: kept }, now);
+        Ok((verdict, until))
     }
 
     /// Whose connection it is, trust not asked.
@@ -330,7 +338,7 @@ impl Enforcer {
         let decision = engine::decide(snapshot, &known.asker(device.identity(), &posture), service, now);
         self.metrics.decision_seconds.observe(took.seconds());
         let verdict: Verdict = decision.map(Arc::new).map_err(Arc::new);
-        device.verdicts.store(basis, service, verdict.clone());
+        device.verdicts.store(basis, service, now, verdict.clone());
         (basis, verdict)
     }
 
@@ -362,7 +370,7 @@ impl Enforcer {
 
     /// Whether no operator has locked the device's identity out.
     pub fn not_locked(&self, device: &Device) -> Result<(), DenialReason> {
-        device.locked(self.clock.now()).map_or(Ok(()), |_| Err(DenialReason::IdentityLocked))
+        not_locked(device, self.clock.now())
     }
 
     /// Looks up whose the connection is, and leaves that with it for the requests to come.
@@ -395,6 +403,22 @@ impl Enforcer {
             .or_insert_with(|| Arc::new(Device::new(identity.clone(), Posture::default())));
         Arc::clone(&device)
     }
+}
+
+/// Whether there is anything at all that a device's identity may reach.
+pub(super) fn comes_in(published: &Published, device: &Device, now: Timestamp) -> Result<(), DenialReason> {
+    let snapshot = published.snapshot();
+    let position = snapshot.find_identity(device.identity()).ok_or(DenialReason::UnknownIdentity)?;
+    not_locked(device, now)?;
+    match snapshot.reaches_anything(position) {
+        true => Ok(()),
+        false if device.identity().as_str() == Identity::ANONYMOUS => Err(DenialReason::CertificateRequired),
+        false => Err(DenialReason::NoPolicy),
+    }
+}
+
+fn not_locked(device: &Device, now: Timestamp) -> Result<(), DenialReason> {
+    device.locked(now).map_or(Ok(()), |_| Err(DenialReason::IdentityLocked))
 }
 
 /// Whether the connection has a certificate that is trusted now, or may be without one.

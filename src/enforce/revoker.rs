@@ -14,11 +14,11 @@ use tokio::task::JoinHandle;
 
 use super::device::Device;
 use super::endings::Pace;
-use super::enforcer::Enforcer;
+use super::enforcer::{Enforcer, comes_in};
 use super::news::{self, Gathered, News};
 use super::published::Published;
 use super::session::{Cause, Ended, Session, Since};
-use super::waiting::wait_until;
+use super::waiting::wait_until_or_set_back;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::decision::{Denial, DenialReason, engine};
 use crate::policy::diff::Changes;
@@ -68,14 +68,18 @@ impl Enforcer {
         let service = session.service().map(|service| &service.id);
         let refuse =
             |reason| Arc::new(engine::refusal(snapshot, reason, Some(session.identity().clone()), service.cloned()));
+        self.latest.note(now);
+        // All of it is asked for one moment: a clock that moves meanwhile must not mix the answers of two.
         let trusted = session.connection.trusted_until(now).map_err(refuse)?;
-        let owner = self.identify(published, &session.connection).map_err(refuse)?;
-        if owner.identity() != device.identity() {
+        let owner = self.whose(published, &session.connection).map_err(refuse)?;
+        // One that was let go of, and is known again, is another device: nobody would find this with the one before.
+        if !std::ptr::eq(&*owner, device) {
             // The certificate belongs to somebody else now, and nobody speaks for the identity this was let through for.
             return Err(refuse(DenialReason::UnknownIdentity));
         }
         let Some(service) = service else {
-            self.comes_in(published, &owner).map_err(refuse)?;
+            comes_in(published, &owner, now).map_err(refuse)?;
+            session.came_in_by(snapshot.generation());
             return Ok(trusted);
         };
         let index = snapshot.find_service(service).ok_or_else(|| refuse(DenialReason::UnknownService))?;
@@ -129,20 +133,23 @@ impl Revoker {
         let mut trust_is_told = true;
         loop {
             let next = self.deadlines.peek().map_or(Timestamp::MAX, |Reverse(deadline)| deadline.at);
-            let Some(clock) = self.enforcer.upgrade().map(|enforcer| Arc::clone(enforcer.clock())) else { return };
+            let Some(enforcer) = self.enforcer.upgrade() else { return };
+            let (clock, latest) = (Arc::clone(enforcer.clock()), Arc::clone(&enforcer.latest));
+            drop(enforcer);
             tokio::select! {
                 () = self.news.there() => {}
                 changed = trust.changed(), if trust_is_told => match changed {
                     Ok(()) => self.news.of_trust(),
                     Err(_) => trust_is_told = false,
                 },
-                () = wait_until(&*clock, next), if next < Timestamp::MAX => {}
+                () = wait_until_or_set_back(&*clock, &latest, next) => {}
             }
             drop(clock);
             let Some(enforcer) = self.enforcer.upgrade() else { return };
             let took = Stopwatch::start();
             let gathered = self.news.take();
             self.tell(&enforcer, gathered).await;
+            self.mind_time(&enforcer).await;
             self.look(&enforcer).await;
             enforcer.metrics().redecision_seconds.observe(took.seconds());
         }
@@ -161,16 +168,29 @@ impl Revoker {
             }
         }
         if let Some(since) = gathered.trust {
-            for device in enforcer.devices_under_way() {
-                device.under_way.looking();
-                enforcer.decide_again(&device, Cause::Trust, since, |_| true);
-                self.pace.after(device.under_way.sessions().len()).await;
-            }
-            self.deadlines.retain(|Reverse(deadline)| deadline.device.under_way.looked_at() == deadline.at);
+            self.decide_everything(enforcer, Cause::Trust, since).await;
         }
         if let Some(since) = gathered.policy {
             self.adopt(enforcer, since).await;
         }
+    }
+
+    /// Decides everything again when the clock was set back: what holds until a moment is only known from the present on.
+    async fn mind_time(&mut self, enforcer: &Arc<Enforcer>) {
+        let (now, is_set_back) = enforcer.latest.look(&**enforcer.clock());
+        if is_set_back {
+            enforcer.latest.begin_again(now);
+            self.decide_everything(enforcer, Cause::Deadline, Since::now()).await;
+        }
+    }
+
+    async fn decide_everything(&mut self, enforcer: &Arc<Enforcer>, cause: Cause, since: Since) {
+        for device in enforcer.devices_under_way() {
+            device.under_way.looking();
+            enforcer.decide_again(&device, cause, since, |_| true);
+            self.pace.after(device.under_way.sessions().len()).await;
+        }
+        self.deadlines.retain(|Reverse(deadline)| deadline.device.under_way.looked_at() == deadline.at);
     }
 
     /// Decides again whom the snapshot in force can touch.
@@ -179,16 +199,22 @@ impl Revoker {
         let known = std::mem::replace(&mut self.known, Arc::clone(&published));
         let (old, new) = (known.snapshot(), published.snapshot());
         let changes = Changes::between(old, new);
-        if changes.is_empty() {
+        // What was let through by a snapshot that came and went in between has nothing to do with the difference of these two.
+        let between = (old.generation(), new.generation());
+        let some_went_by = new.generation() > old.generation().saturating_add(1);
+        if changes.is_empty() && !some_went_by {
             return;
         }
         for device in enforcer.devices_under_way() {
-            if !changes.touch_identity(device.identity()) {
-                continue;
-            }
-            enforcer.decide_again(&device, Cause::Policy, since, |session| match session.service() {
-                Some(service) => changes.touch(old, new, device.identity(), &service.id),
-                None => true,
+            let identity = device.identity();
+            enforcer.decide_again(&device, Cause::Policy, since, |session| {
+                let certificate = session.connection().credential();
+                let may_be_somebody_elses = || certificate.is_some_and(|held| changes.touch_names(held.names()));
+                let is_touched = match session.service() {
+                    Some(service) => changes.touch(old, new, identity, &service.id),
+                    None => changes.touch_identity(identity),
+                };
+                is_touched || may_be_somebody_elses() || (some_went_by && session.may_be_between(between.0, between.1))
             });
             self.pace.after(device.under_way.sessions().len()).await;
         }

@@ -1,7 +1,7 @@
 //! One session: a request, a stream or a connection under way, and the signal by which it is told to end.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -190,6 +190,8 @@ pub struct Session {
     protocol: AtomicU8,
     started: Timestamp,
     permit: Mutex<Option<Arc<Permit>>>,
+    /// The newest snapshot by which a connection came in; 0 until then. Of everything else its permit tells.
+    came_in_by: AtomicU64,
     /// The signal's owner is the one who serves the session, and the signal keeps the session for them: held from here as well, neither
     /// would ever go.
     signal: Weak<EndSignal>,
@@ -215,6 +217,7 @@ impl Session {
             protocol: AtomicU8::new(protocol as u8),
             started: began,
             permit: Mutex::default(),
+            came_in_by: AtomicU64::new(0),
             signal: Arc::downgrade(&signal),
             ending: Mutex::default(),
         });
@@ -271,6 +274,20 @@ impl Session {
 
     pub(super) fn keep(&self, permit: &Arc<Permit>) {
         *self.permit.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(permit));
+    }
+
+    /// The connection came in by the snapshot of `generation`.
+    pub(super) fn came_in_by(&self, generation: u64) {
+        self.came_in_by.fetch_max(generation, Ordering::SeqCst);
+    }
+
+    /// Whether it may have been let through by a snapshot after `old` and before `new`.
+    pub(super) fn may_be_between(&self, old: u64, new: u64) -> bool {
+        let by = match &self.service {
+            Some(_) => self.permit().map_or(0, |permit| permit.generation()),
+            None => self.came_in_by.load(Ordering::SeqCst),
+        };
+        by == 0 || (old < by && by < new)
     }
 
     pub(super) fn is_ended(&self) -> bool {

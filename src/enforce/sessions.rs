@@ -150,6 +150,9 @@ impl Place {
     /// Enters a session that has its number from [`Sessions::number`].
     pub(super) fn take(sessions: &Arc<Sessions>, device: &Arc<Device>, session: Arc<Session>) -> Self {
         sessions.begun(session.protocol());
+        if session.service().is_some() {
+            session.connection().begin_request();
+        }
         let place = device.under_way.enter(Arc::clone(&session));
         Place { sessions: Arc::clone(sessions), device: Arc::clone(device), session, place }
     }
@@ -161,10 +164,7 @@ impl Place {
 
     /// Whether requests are under way over this connection.
     pub fn has_requests(&self) -> bool {
-        let own = |session: &Arc<Session>| {
-            session.service().is_some() && Arc::ptr_eq(session.connection(), self.session.connection())
-        };
-        self.device.under_way.sessions().iter().any(own)
+        self.session.connection().has_requests()
     }
 
     /// It speaks something else from now on.
@@ -178,6 +178,9 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.device.under_way.leave(self.place);
+        if self.session.service().is_some() {
+            self.session.connection().end_request();
+        }
         self.sessions.gone(self.session.protocol());
     }
 }
@@ -210,14 +213,15 @@ impl Enforcer {
             }
         };
         let current = self.published();
-        let permit = if current.snapshot().generation() == published.snapshot().generation() {
-            self.decide_at(&current, connection, service, began)?
+        let (permit, until) = if current.snapshot().generation() == published.snapshot().generation() {
+            let (verdict, until) = self.decide_until(&current, connection, service, began);
+            (verdict?, until)
         } else {
-            self.reconsider(&current, &place.device, &place.session, began)?;
-            place.session.permit().ok_or_else(|| refuse(DenialReason::EvaluationFailed))?
+            let until = self.reconsider(&current, &place.device, &place.session, began)?;
+            (place.session.permit().ok_or_else(|| refuse(DenialReason::EvaluationFailed))?, until)
         };
         place.session.keep(&permit);
-        self.look_again(&place.device, permit.valid_until());
+        self.look_again(&place.device, until);
         Ok((permit, place))
     }
 

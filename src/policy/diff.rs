@@ -9,12 +9,15 @@ use std::sync::Arc;
 
 use super::objects::{Identity, Service, ServicePolicy};
 use super::snapshot::{CheckSlot, CompiledPolicy, PolicyIndex, Snapshot};
+use super::subject::Subject;
 use crate::id::{CheckId, IdentityId, PolicyId, ServiceId};
 
 /// The difference between two snapshots, as far as decisions go.
 #[derive(Debug, Default)]
 pub struct Changes {
     identities: HashSet<IdentityId>,
+    /// Certificate names that identities have now and had not before.
+    names: HashSet<Subject>,
     services: HashSet<ServiceId>,
     policies: HashSet<PolicyId>,
     /// Nothing is known about what was before.
@@ -30,8 +33,10 @@ impl Changes {
         let (before, after) = (old.objects(), new.objects());
         let mut services = differing(&before.services, &after.services, same_service);
         services.extend(led_to_by_others(old, new));
+        let identities = differing(&before.identities, &after.identities, same_identity);
         Changes {
-            identities: differing(&before.identities, &after.identities, same_identity),
+            names: gained(&identities, old, new),
+            identities,
             services,
             policies: changed_policies(old, new),
             all: false,
@@ -46,6 +51,12 @@ impl Changes {
     /// Whether anything about an identity's access as a whole may be different.
     pub fn touch_identity(&self, identity: &IdentityId) -> bool {
         self.all || !self.services.is_empty() || !self.policies.is_empty() || self.identities.contains(identity)
+    }
+
+    /// Whether a certificate with these names may be somebody else's: it is that of the first name that anybody has, so that one
+    /// who is not different at all can lose it to one who is.
+    pub fn touch_names(&self, names: &[Subject]) -> bool {
+        self.all || (!self.names.is_empty() && names.iter().any(|name| self.names.contains(name)))
     }
 
     /// Whether the answer for an identity and a service may be different.
@@ -79,22 +90,75 @@ fn differing<K: Ord + Hash + Eq + Clone, V>(
     changed.chain(gone).map(|(id, _)| id.clone()).collect()
 }
 
-/// Times, tags and places say nothing about access: whoever saves a file again changes nothing.
+/// The names that these identities have in `new` and not in `old`.
+fn gained(identities: &HashSet<IdentityId>, old: &Snapshot, new: &Snapshot) -> HashSet<Subject> {
+    let subjects = |snapshot: &Snapshot, id: &IdentityId| {
+        snapshot.objects().identities.get(id).map(|identity| identity.subjects.clone()).unwrap_or_default()
+    };
+    let gained = |id| {
+        let before = subjects(old, id);
+        subjects(new, id).into_iter().filter(move |name| !before.contains(name))
+    };
+    identities.iter().flat_map(gained).collect()
+}
+
+// Each of these takes an object apart, so that nobody adds a member without saying here whether access depends on it. Times, tags
+// and places say nothing about access: whoever saves a file again changes nothing.
+
 fn same_identity(a: &Identity, b: &Identity) -> bool {
-    a.name == b.name && a.subjects == b.subjects && a.role_attributes == b.role_attributes && a.disabled == b.disabled
+    let Identity {
+        id: _,
+        name,
+        subjects,
+        role_attributes,
+        disabled,
+        enrolment: _,
+        certificates: _,
+        service_configs: _,
+        kept: _,
+        meta: _,
+    } = a;
+    *name == b.name && *subjects == b.subjects && *role_attributes == b.role_attributes && *disabled == b.disabled
 }
 
 fn same_service(a: &Service, b: &Service) -> bool {
-    a.name == b.name && a.role_attributes == b.role_attributes && a.protocol == b.protocol
+    let Service {
+        id: _,
+        name,
+        protocol,
+        matching: _,
+        upstreams: _,
+        transport: _,
+        configs: _,
+        role_attributes,
+        concealed: _,
+        disclosure: _,
+        kept: _,
+        meta: _,
+    } = a;
+    *name == b.name && *role_attributes == b.role_attributes && *protocol == b.protocol
 }
 
 fn same_policy(a: &ServicePolicy, b: &ServicePolicy) -> bool {
-    a.policy_type == b.policy_type
-        && a.semantic == b.semantic
-        && a.identity_roles == b.identity_roles
-        && a.service_roles == b.service_roles
-        && a.posture_check_roles == b.posture_check_roles
-        && a.expression == b.expression
+    let ServicePolicy {
+        id: _,
+        name: _,
+        policy_type,
+        semantic,
+        identity_roles,
+        anonymous,
+        service_roles,
+        posture_check_roles,
+        expression,
+        meta: _,
+    } = a;
+    *policy_type == b.policy_type
+        && *semantic == b.semantic
+        && *identity_roles == b.identity_roles
+        && *anonymous == b.anonymous
+        && *service_roles == b.service_roles
+        && *posture_check_roles == b.posture_check_roles
+        && *expression == b.expression
 }
 
 /// Services that other policies lead to than before.

@@ -9,6 +9,7 @@ use postern::enforce::{
 };
 use postern::id::ServiceId;
 use postern::policy::Subject;
+use postern::policy::objects::ServicePolicy;
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -23,12 +24,13 @@ pub(crate) struct UnderWay {
 impl UnderWay {
     /// `who` is let through to a service.
     pub(crate) fn begin(world: &World, who: &str, service: &str) -> UnderWay {
-        let connection = Arc::new(Connection::new(
-            format!("connection-of-{who}"),
-            Some("192.0.2.7:50000".parse().unwrap()),
-            None,
-            Some(Arc::new(Known([format!("spiffe://postern.test/{who}").parse().unwrap()]))),
-        ));
+        let known = Known([format!("spiffe://postern.test/{who}").parse().unwrap()]);
+        let (id, peer) = (format!("connection-of-{who}"), Some("192.0.2.7:50000".parse().unwrap()));
+        UnderWay::over(world, Connection::new(id, peer, None, Some(Arc::new(known))), service)
+    }
+
+    fn over(world: &World, connection: Connection, service: &str) -> UnderWay {
+        let connection = Arc::new(connection);
         let published = world.enforcer.published();
         let service = published.snapshot().find_service(&ServiceId::from(format!("{service}-id").as_str())).unwrap();
         let signal = Arc::new(EndSignal::default());
@@ -153,6 +155,31 @@ async fn sessions_are_filtered_and_paged_the_oldest_first() {
     assert_eq!(reply["meta"]["pagination"], json!({"limit": 1, "offset": 0, "totalCount": 3}));
     for (query, status) in [("?identity=nobody", 404), ("?service=nothing", 404), ("?limit=all", 400)] {
         assert_eq!(desk.send(VIEWER_TOKEN, "GET", query).await.0, status, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_no_certificate_is_shown_by_name_and_asked_for_by_it() {
+    let desk = Desk::new().await;
+    let mut objects = crate::world::policy();
+    let open = objects.policies.values_mut().find(|policy| &*policy.name == "status-policy").unwrap();
+    *open = Arc::new(ServicePolicy { anonymous: true, ..ServicePolicy::clone(open) });
+    desk.world.enforcer.publish_files(objects).unwrap();
+    let laptop = UnderWay::begin(&desk.world, "laptop", "status");
+    let nobody = UnderWay::over(&desk.world, Connection::anonymous("connection-of-nobody", None, None), "status");
+    assert_eq!(desk.ids("?identity=anonymous").await, [nobody.id()]);
+    assert_eq!(desk.ids("").await, [laptop.id(), nobody.id()]);
+    let (_, reply) = desk.send(VIEWER_TOKEN, "GET", "?identity=anonymous&service=status").await;
+    assert_eq!(reply["data"][0]["identity"], json!({"id": "anonymous", "name": "anonymous"}));
+
+    for (service, reason) in [("status", "allowed"), ("wiki", "certificate-required")] {
+        let path = format!("/api/v1/explain?identity=anonymous&service={service}");
+        let reply = desk.http.get(desk.api.url(&path)).bearer_auth(VIEWER_TOKEN).send().await.unwrap();
+        assert_eq!(reply.status(), 200);
+        let explained: Value = reply.json().await.unwrap();
+        let explained = &explained["data"];
+        assert_eq!(explained["identity"], json!({"id": "anonymous", "name": "anonymous"}));
+        assert_eq!(explained["reasonCode"], reason, "{service}");
     }
 }
 

@@ -4,10 +4,13 @@
 
 #[path = "../domain/objects.rs"]
 mod objects;
+#[path = "../support/totp.rs"]
+mod totp;
 
 mod failures;
 mod intake;
 mod locks;
+mod model;
 mod sessions;
 mod verdicts;
 mod world;

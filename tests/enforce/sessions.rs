@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern::clock::Timestamp;
+use postern::decision::lock::{LockEnd, WantedLock};
 use postern::decision::{Denial, DenialReason, Permit};
-use postern::enforce::{Cause, Connection, EndSignal, Ended, Entry, Place, Protocol};
+use postern::enforce::{Author, Cause, Connection, EndSignal, Ended, Entry, Place, Protocol};
 use postern::id::{IdentityId, ServiceId};
 use postern::policy::objects::Objects;
 use tokio::sync::watch;
@@ -264,4 +265,53 @@ async fn a_session_is_told_with_what_it_is() {
     assert_eq!(session.permit().unwrap().policy().id.as_str(), "p");
     drop(request);
     assert!(house.enforcer.sessions().is_empty());
+}
+
+// The difference of two snapshots was all that was looked at: what was let through by one that came and went between them stayed,
+// when the first and the last said the same.
+#[tokio::test]
+async fn what_was_let_through_by_a_policy_that_came_and_went_ends_with_it() {
+    let (house, _trust) = watched(Objects { policies: Default::default(), ..objects(None) });
+    house.enforcer.report(&house.device(), &house.report("corp.example")).await.unwrap();
+    // Nobody has a turn in between.
+    house.enforcer.publish_files(objects(None)).unwrap();
+    let request = try_enter(&house, &connect(&house.credential)).unwrap().1;
+    house.enforcer.publish_files(Objects { policies: Default::default(), ..objects(None) }).unwrap();
+    let ended = request.ended().await;
+    assert_eq!((ended.cause, ended.denial.reason), (Cause::Policy, DenialReason::NoPolicy));
+}
+
+// Only who had changed was looked at, and a certificate of several names can change hands without any change of who had it.
+#[tokio::test]
+async fn a_certificate_whose_first_name_becomes_somebody_elses_ends_what_it_was_let_through_for() {
+    let (house, _trust) = watched(objects(None));
+    let other = under_way(&house).await;
+    let request = try_enter(&house, &connect(&TestCredential::of_names(&["cn:first", "cn:u"]))).unwrap().1;
+    let mut more = objects(None);
+    let mut newcomer = identity("v", "v", &[]);
+    newcomer.subjects = vec!["cn:first".parse().unwrap()];
+    more.identities.insert("v".into(), Arc::new(newcomer));
+    house.enforcer.publish_files(more).unwrap();
+    let ended = request.ended().await;
+    assert_eq!((ended.cause, ended.denial.reason), (Cause::Policy, DenialReason::UnknownIdentity));
+    assert!(other.goes_on());
+}
+
+// A verdict used to count for every time before its end, so that a clock that was set back into a lock, or to before a
+// certificate's first moment, changed nothing for what was under way and for what was asked before.
+#[tokio::test]
+async fn a_clock_that_is_set_back_has_everything_decided_again() {
+    let (house, _trust) = watched(objects(None));
+    let hour = Duration::from_secs(3600);
+    let turn = house.enforcer.turn().await;
+    let wanted = WantedLock { reason: "for an hour".to_owned(), ends: LockEnd::After(hour) };
+    let author = Author { name: "grace".into(), source_address: None, request_id: None };
+    house.enforcer.lock(&turn, &IdentityId::from("u"), &wanted, &author).await.unwrap();
+    house.clock.advance(hour);
+    let request = under_way(&house).await;
+    assert!(house.ask().is_ok() && house.ask().is_ok(), "from the cache, too");
+    house.clock.set(crate::world::THEN);
+    let ended = request.ended().await;
+    assert_eq!((ended.cause, ended.denial.reason), (Cause::Deadline, DenialReason::IdentityLocked));
+    assert_eq!(house.ask().unwrap_err().reason, DenialReason::IdentityLocked);
 }

@@ -1,12 +1,12 @@
 //! An enforcer over a movable clock, with one identity, one service and a check for the domain `corp.example`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use postern::clock::{ManualClock, Timestamp};
 use postern::decision::{DenialReason, Verdict};
-use postern::enforce::{Connection, Credential, Device, Enforcer, Enrollment};
+use postern::enforce::{Connection, Credential, Device, Enforcer, Enrollment, Trust};
 use postern::id::ServiceId;
 use postern::policy::Subject;
 use postern::policy::objects::Objects;
@@ -26,6 +26,7 @@ pub(crate) const THEN: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 pub(crate) struct TestCredential {
     names: Vec<Subject>,
     trust: Mutex<Result<(), DenialReason>>,
+    epoch: AtomicU64,
     expires: Mutex<Timestamp>,
     enrollment: Option<Enrollment>,
     fingerprint: String,
@@ -36,33 +37,39 @@ impl TestCredential {
         TestCredential::enrolling(name, None)
     }
 
+    /// A certificate of several names.
+    pub(crate) fn of_names(names: &[&str]) -> Arc<Self> {
+        TestCredential::new(names, "ab".repeat(32), None)
+    }
+
     pub(crate) fn enrolling(name: &str, enrollment: Option<Enrollment>) -> Arc<Self> {
+        TestCredential::new(&[name], "ab".repeat(32), enrollment)
+    }
+
+    fn new(names: &[&str], fingerprint: String, enrollment: Option<Enrollment>) -> Arc<Self> {
         Arc::new(TestCredential {
-            names: vec![name.parse().unwrap()],
+            names: names.iter().map(|name| name.parse().unwrap()).collect(),
             trust: Mutex::new(Ok(())),
+            epoch: AtomicU64::new(1),
             expires: Mutex::new(Timestamp::MAX),
             enrollment,
-            fingerprint: "ab".repeat(32),
+            fingerprint,
         })
     }
 
     pub(crate) fn expire_at(&self, moment: Timestamp) {
         *self.expires.lock().unwrap() = moment;
+        self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Another certificate of the same name.
     pub(crate) fn renewed(name: &str, fingerprint: &str) -> Arc<Self> {
-        Arc::new(TestCredential {
-            names: vec![name.parse().unwrap()],
-            trust: Mutex::new(Ok(())),
-            expires: Mutex::new(Timestamp::MAX),
-            enrollment: None,
-            fingerprint: fingerprint.to_owned(),
-        })
+        TestCredential::new(&[name], fingerprint.to_owned(), None)
     }
 
     pub(crate) fn distrust(&self, reason: DenialReason) {
         *self.trust.lock().unwrap() = Err(reason);
+        self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -75,6 +82,15 @@ impl Credential for TestCredential {
         (*self.trust.lock().unwrap())?;
         let expires = *self.expires.lock().unwrap();
         if now < expires { Ok(expires) } else { Err(DenialReason::CertificateExpired) }
+    }
+
+    fn trust(&self, now: Timestamp) -> Result<Trust, DenialReason> {
+        let epoch = self.trust_epoch();
+        self.trusted_until(now).map(|until| Trust { epoch, from: Timestamp::default(), until })
+    }
+
+    fn trust_epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
     }
 
     fn names(&self) -> &[Subject] {

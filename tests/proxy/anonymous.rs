@@ -4,7 +4,10 @@ use postern::config::{ClientAuth, ClientAuthMode};
 use postern::policy::objects::ServicePolicy;
 use postern::proxy::GateOptions;
 
-use super::support::policy::{Policy, identity, policy, service};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::support::origin::{RawOrigin, echoing};
+use super::support::policy::{Policy, identity, policy, service, tcp_service};
 use super::support::{Gateway, Origin, RawConnection, client};
 
 /// `wiki` is for `alice`, `files` for everybody.
@@ -98,4 +101,51 @@ async fn where_nothing_is_for_everybody_nobody_comes_in() {
     nobody.say(&get("wiki.example.test")).await;
     assert!(nobody.answer().await.is_none());
     assert!(gateway.metrics().contains("postern_refused_connections_total{reason=\"certificate-required\"} 1"));
+}
+
+/// `open` is a TCP service for everybody while it `is_open`, and `vault` one for `alice`.
+fn databases(open: &RawOrigin, vault: &RawOrigin, is_open: bool) -> Policy {
+    let to_open = policy("everybody", &["#all"], &["@open"], &[]);
+    Policy::default()
+        .identity(identity("alice"))
+        .service(tcp_service("open", "open.example.test", &[open.address.to_string()]))
+        .service(tcp_service("vault", "vault.example.test", &[vault.address.to_string()]))
+        .policy(ServicePolicy { anonymous: is_open, ..to_open })
+        .policy(policy("owner", &["@alice"], &["@vault"], &[]))
+}
+
+// A policy that was no longer for everybody used to count as the same as before, so that whoever had come by it stayed.
+#[tokio::test]
+async fn a_tcp_service_for_everybody_takes_who_has_no_certificate_for_as_long_as_it_is() {
+    let (open, vault) = (echoing().await, echoing().await);
+    let options = GateOptions { client_auth: optional(), ..GateOptions::default() };
+    let gateway = Gateway::with(databases(&open, &vault, true)).options(options).certificate_optional().start().await;
+    let mut nobody = connect(&gateway, "open.example.test").await.into_stream();
+    let mut alice = gateway.connect("alice", "open.example.test").await.into_stream();
+    for stream in [&mut nobody, &mut alice] {
+        stream.write_all(b"hello").await.unwrap();
+        let mut back = [0; 5];
+        stream.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"hello");
+    }
+    let sessions = gateway.enforcer.sessions();
+    let who: Vec<_> = sessions.iter().map(|session| (session.identity().as_str(), session.protocol().code())).collect();
+    assert_eq!(who, [("anonymous", "tcp"), ("alice", "tcp")]);
+
+    let mut elsewhere = connect(&gateway, "vault.example.test").await.into_stream();
+    let mut heard = Vec::new();
+    let _ = elsewhere.read_to_end(&mut heard).await;
+    assert_eq!((heard.len(), vault.connections()), (0, 0), "the service hears nothing of it");
+    let device = gateway.enforcer.device(&"anonymous".into()).unwrap();
+    assert_eq!(device.failures()[0].reason.code(), "certificate-required");
+
+    gateway.publish(databases(&open, &vault, false));
+    let _ = nobody.read_to_end(&mut heard).await;
+    assert_eq!(heard.len(), 0, "the connection is ended");
+    let reasons: Vec<_> = device.failures().iter().map(|failure| failure.reason.code()).collect();
+    assert_eq!(reasons, ["certificate-required"; 2]);
+    alice.write_all(b"still").await.unwrap();
+    let mut back = [0; 5];
+    alice.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"still", "who is known is not disturbed");
 }

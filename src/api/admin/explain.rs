@@ -52,10 +52,7 @@ pub(super) async fn explain(State(admin): State<Admin>, Query(question): Query<Q
     let published = admin.enforcer.published();
     let snapshot = published.snapshot();
     let nobody = Identity::anonymous();
-    let identity = match question.identity.as_str() {
-        Identity::ANONYMOUS => &nobody,
-        wanted => find_identity(snapshot.objects(), wanted)?,
-    };
+    let identity = find_caller(snapshot.objects(), &nobody, &question.identity)?;
     let service = find_service(snapshot.objects(), &question.service)?;
     let index = snapshot.find_service(&service.id).ok_or(ErrorCode::NotFound)?;
     let decision = admin.enforcer.explain(snapshot, &identity.id, index);
@@ -93,6 +90,15 @@ pub(super) async fn explain(State(admin): State<Admin>, Query(question): Query<Q
 
 fn ends(valid_until: Timestamp) -> Option<Timestamp> {
     (valid_until != Timestamp::MAX).then_some(valid_until)
+}
+
+/// An identity, or `nobody` where whoever comes without a certificate is meant.
+pub(super) fn find_caller<'a>(
+    objects: &'a Objects,
+    nobody: &'a Identity,
+    wanted: &str,
+) -> Result<&'a Identity, Refusal> {
+    if wanted == Identity::ANONYMOUS { Ok(nobody) } else { find_identity(objects, wanted) }
 }
 
 pub(super) fn find_identity<'a>(objects: &'a Objects, wanted: &str) -> Result<&'a Identity, Refusal> {

@@ -7,13 +7,13 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use super::explain::{find_identity, find_service};
+use super::explain::{find_caller, find_service};
 use crate::api::access::Operator;
 use crate::api::refusal::Refusal;
 use crate::clock::Timestamp;
 use crate::dialect::openziti::{self, ErrorCode, Paging};
 use crate::enforce::Session;
-use crate::policy::objects::{Objects, Service};
+use crate::policy::objects::{Identity, Objects, Service};
 
 pub(super) fn router() -> Router<Admin> {
     Router::new().route("/sessions", get(list)).route("/sessions/{id}", delete(end))
@@ -65,7 +65,8 @@ async fn list(State(admin): State<Admin>, Query(asked): Query<Asked>) -> Result<
     let paging = Paging::parse(asked.limit.as_deref(), asked.offset.as_deref(), Paging::default())?;
     let published = admin.enforcer.published();
     let objects = published.snapshot().objects();
-    let identity = asked.identity.as_deref().map(|wanted| find_identity(objects, wanted)).transpose()?;
+    let nobody = Identity::anonymous();
+    let identity = asked.identity.as_deref().map(|wanted| find_caller(objects, &nobody, wanted)).transpose()?;
     let service = asked.service.as_deref().map(|wanted| find_service(objects, wanted)).transpose()?;
     let wanted = |session: &Session| {
         let for_service = |wanted: &Service| session.service().is_some_and(|service| service.id == wanted.id);
@@ -80,7 +81,10 @@ fn shown(session: &Session, objects: &Objects) -> Shown {
     let connection = session.connection();
     let id = session.identity();
     let permit = session.permit();
-    let name = objects.identities.get(id).map(|identity| identity.name.to_string());
+    let name = match id.as_str() {
+        Identity::ANONYMOUS => Some(Identity::ANONYMOUS.to_owned()),
+        _ => objects.identities.get(id).map(|identity| identity.name.to_string()),
+    };
     Shown {
         id: session.id().to_string(),
         protocol: session.protocol().code(),

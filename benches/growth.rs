@@ -172,8 +172,9 @@ fn request_hygiene(fields: usize) -> f64 {
     };
     let headers: HeaderMap = fields.iter().map(parsed).collect();
     cost(|| {
-        black_box(hygiene::inspect_head(head.as_bytes())).expect("nothing is wrong");
-        black_box(hygiene::inspect_fields(&headers, Version::HTTP_11)).expect("nothing is wrong");
+        black_box(hygiene::inspect_head(head.as_bytes(), hygiene::HeadBounds::default())).expect("nothing is wrong");
+        black_box(hygiene::inspect_fields(&headers, Version::HTTP_11, hygiene::HeadBounds::default()))
+            .expect("nothing is wrong");
     })
 }
 

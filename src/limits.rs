@@ -181,6 +181,10 @@ pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 pub const CLIENT_HEAD_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Longest wait for the next bytes of a request's body.
 pub const CLIENT_BODY_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Bytes of a request's body that must come in each second, on average, once it has taken longer than [`CLIENT_BODY_WAIT_MAX`].
+pub const CLIENT_BODY_RATE_MIN: u64 = 64;
+/// Highest such rate that can be configured.
+pub const CLIENT_BODY_RATE_CEILING: u64 = 1_000_000_000;
 /// Requests the client of one HTTP/2 connection may give up within [`CLIENT_RESETS_WINDOW`] before the connection is closed.
 pub const CLIENT_RESETS_MAX: usize = 200;
 /// The time in which requests that were given up are counted together.

@@ -91,10 +91,11 @@ fn looking_at_a_sound_request_allocates_nothing() {
     let fields = fields.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
     let headers = HeaderMap::from_iter(fields);
     let uri = "/api/items/42?fields=name".parse().unwrap();
+    let bounds = hygiene::HeadBounds::default();
     let look = || {
-        hygiene::inspect_head(head).unwrap();
-        hygiene::inspect_fields(&headers, Version::HTTP_11).unwrap();
-        let target = hygiene::target(&uri, &headers).unwrap();
+        hygiene::inspect_head(head, bounds).unwrap();
+        hygiene::inspect_fields(&headers, Version::HTTP_11, bounds).unwrap();
+        let target = hygiene::target(&uri, &headers, bounds).unwrap();
         assert_eq!(hygiene::decoded_path(target.path).unwrap(), target.path);
     };
     // Once before: what finds bytes looks at the processor when it is first used.

@@ -155,9 +155,10 @@ fn request_hygiene() {
     let headers = super::load::fields().collect();
     let uri = super::load::PATH.parse().expect("a path");
     measured(MANY, &mut || {
-        black_box(hygiene::inspect_head(head.as_bytes())).expect("nothing is wrong");
-        black_box(hygiene::inspect_fields(&headers, http::Version::HTTP_11)).expect("nothing is wrong");
-        black_box(hygiene::target(&uri, &headers)).expect("nothing is wrong");
+        black_box(hygiene::inspect_head(head.as_bytes(), hygiene::HeadBounds::default())).expect("nothing is wrong");
+        black_box(hygiene::inspect_fields(&headers, http::Version::HTTP_11, hygiene::HeadBounds::default()))
+            .expect("nothing is wrong");
+        black_box(hygiene::target(&uri, &headers, hygiene::HeadBounds::default())).expect("nothing is wrong");
     });
 }
 

@@ -27,6 +27,7 @@ use tokio::sync::mpsc;
 
 use super::gate::Gate;
 use super::judged::{Judged, Outcome};
+use super::pace;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use super::respond;
@@ -81,7 +82,7 @@ type Hook<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// more box; what the gate has to say `before` may end the request.
 macro_rules! hooks {
     ($(
-        $name:ident<$($lifetime:lifetime),+>($($argument:ident: $type:ty),+) -> $output:ty $(, before $before:ident($seen:ident))?;
+        $name:ident<$($lifetime:lifetime),+>($($argument:ident: $type:ty),+) -> $output:ty $(, before $before:ident($($seen:ident),+))?;
     )+) => {$(
         fn $name<'life0, $($lifetime,)+ 'context, 'async_trait>(
             &'life0 self,
@@ -94,7 +95,7 @@ macro_rules! hooks {
             'context: 'async_trait,
             Self: 'async_trait,
         {
-            $(if let Err(refused) = self.$before($seen, ctx) {
+            $(if let Err(refused) = self.$before($($seen,)+ ctx) {
                 return Box::pin(std::future::ready(Err(refused)));
             })?
             self.inner.$name($($argument,)+ &mut ctx.inner)
@@ -136,6 +137,14 @@ where
         Ok(())
     }
 
+    fn mind_pace(&self, body: &Option<Bytes>, end_of_stream: bool, ctx: &mut RequestContext<P::CTX>) -> Result<()> {
+        let bytes = body.as_ref().map_or(0, Bytes::len);
+        match ctx.judged.body_came(&self.gate, bytes, end_of_stream) {
+            true => Ok(()),
+            false => Err(Error::new_down(ErrorType::Custom(pace::TOO_SLOW))),
+        }
+    }
+
     fn note_upstream(&self, peer: &HttpPeer, ctx: &mut RequestContext<P::CTX>) -> Result<()> {
         ctx.judged.upstream = Some(peer._address.clone());
         Ok(())
@@ -168,6 +177,11 @@ where
             fd: RawFd,
             digest: Option<&'life3 Digest>
         ) -> Result<()>, before note_upstream(peer);
+        request_body_filter<'life1, 'life2>(
+            session: &'life1 mut Session,
+            body: &'life2 mut Option<Bytes>,
+            end_of_stream: bool
+        ) -> Result<()>, before mind_pace(body, end_of_stream);
     }
 
     async fn upstream_request_filter(
@@ -230,11 +244,6 @@ where
 
     hooks! {
         request_filter<'life1>(session: &'life1 mut Session) -> Result<bool>;
-        request_body_filter<'life1, 'life2>(
-            session: &'life1 mut Session,
-            body: &'life2 mut Option<Bytes>,
-            end_of_stream: bool
-        ) -> Result<()>;
         proxy_upstream_filter<'life1>(session: &'life1 mut Session) -> Result<bool>;
         upstream_response_filter<'life1, 'life2>(
             session: &'life1 mut Session,

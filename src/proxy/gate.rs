@@ -15,6 +15,7 @@ use super::beside::{Seldom, unless};
 use super::conduct::{Conduct, Misconduct};
 use super::enforced::{Enforced, GatedProxy};
 use super::headers::{ConnectionClaims, ForwardedCertificate};
+use super::hygiene::HeadBounds;
 use super::request_id::RequestId;
 use super::serving::Serving;
 use super::standing::StreamGate;
@@ -81,6 +82,11 @@ impl From<&config::Proxy> for GateOptions {
 }
 
 impl GateOptions {
+    pub(super) fn head_bounds(&self) -> HeadBounds {
+        let FrontDoor { head_bytes, header_fields: fields, target_bytes, .. } = self.front_door;
+        HeadBounds { head_bytes, fields, target_bytes }
+    }
+
     pub(super) fn trusts(&self, peer: Option<SocketAddr>) -> bool {
         peer.is_some_and(|peer| self.trusted.iter().any(|network| network.contains(peer.ip())))
     }

@@ -68,6 +68,28 @@ faults! {
     TargetTooLong = "request-target-too-long", "The request target is too long.";
 }
 
+/// How large a request's head may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadBounds {
+    /// Bytes of the whole head.
+    pub head_bytes: usize,
+    /// Header fields.
+    pub fields: usize,
+    /// Bytes of the target: path and query.
+    pub target_bytes: usize,
+}
+
+impl Default for HeadBounds {
+    /// As large as can be configured.
+    fn default() -> Self {
+        HeadBounds {
+            head_bytes: REQUEST_HEAD_BYTES_MAX,
+            fields: REQUEST_FIELDS_MAX,
+            target_bytes: REQUEST_TARGET_BYTES_MAX,
+        }
+    }
+}
+
 /// What a request is for, as routing sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
@@ -80,8 +102,8 @@ pub struct Target<'a> {
 }
 
 /// Looks at the raw head of an HTTP/1 request: what a parser normalises is gone afterwards.
-pub fn inspect_head(head: &[u8]) -> Result<(), Fault> {
-    if head.len() > REQUEST_HEAD_BYTES_MAX {
+pub fn inspect_head(head: &[u8], bounds: HeadBounds) -> Result<(), Fault> {
+    if head.len() > bounds.head_bytes {
         return Err(Fault::HeadTooLarge);
     }
     let mut framing = Framing::default();
@@ -141,8 +163,8 @@ impl Framing {
 }
 
 /// Looks at the parsed header fields of a request of any version.
-pub fn inspect_fields(headers: &HeaderMap, version: Version) -> Result<(), Fault> {
-    if headers.len() > REQUEST_FIELDS_MAX {
+pub fn inspect_fields(headers: &HeaderMap, version: Version, bounds: HeadBounds) -> Result<(), Fault> {
+    if headers.len() > bounds.fields {
         return Err(Fault::TooManyFields);
     }
     let mut size = 0;
@@ -155,7 +177,7 @@ pub fn inspect_fields(headers: &HeaderMap, version: Version) -> Result<(), Fault
             coding = coding.and(value.as_bytes());
         }
     }
-    if size > REQUEST_HEAD_BYTES_MAX {
+    if size > bounds.head_bytes {
         return Err(Fault::HeadTooLarge);
     }
     match coding {
@@ -194,7 +216,7 @@ impl<'a> Single<'a> {
 }
 
 /// What the request is for.
-pub fn target<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Target<'a>, Fault> {
+pub fn target<'a>(uri: &'a Uri, headers: &'a HeaderMap, bounds: HeadBounds) -> Result<Target<'a>, Fault> {
     let mut hosts = headers.get_all(HOST).iter();
     let field = hosts.next();
     if hosts.next().is_some() {
@@ -215,7 +237,7 @@ pub fn target<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Target<'a>, Fa
         return Err(Fault::InvalidTarget);
     }
     let path = uri.path();
-    if uri.path_and_query().is_some_and(|target| target.as_str().len() > REQUEST_TARGET_BYTES_MAX) {
+    if uri.path_and_query().is_some_and(|target| target.as_str().len() > bounds.target_bytes) {
         return Err(Fault::TargetTooLong);
     }
     if !path.starts_with('/') && path != "*" {
@@ -322,12 +344,18 @@ mod tests {
 
     use super::*;
 
+    const ANY: HeadBounds = HeadBounds {
+        head_bytes: REQUEST_HEAD_BYTES_MAX,
+        fields: REQUEST_FIELDS_MAX,
+        target_bytes: REQUEST_TARGET_BYTES_MAX,
+    };
+
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
         fields.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
 
     fn fields(fields: &[(&'static str, &str)]) -> Result<(), Fault> {
-        inspect_fields(&headers(fields), Version::HTTP_11)
+        inspect_fields(&headers(fields), Version::HTTP_11, ANY)
     }
 
     #[test]
@@ -341,7 +369,7 @@ mod tests {
 
     #[test]
     fn the_raw_head_shows_what_a_parser_would_hide() {
-        let head = |fields: &str| inspect_head(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes());
+        let head = |fields: &str| inspect_head(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes(), ANY);
         assert_eq!(head(""), Ok(()));
         assert_eq!(head("Content-Length: 3\r\n"), Ok(()));
         assert_eq!(head("Transfer-Encoding: chunked\r\n"), Ok(()));
@@ -355,7 +383,26 @@ mod tests {
         assert_eq!(head("X: a\r\n\tb\r\n"), Err(Fault::ObsoleteLineFolding));
         assert_eq!(head("X: a\nY: b\r\n"), Err(Fault::BareControlCharacter));
         assert_eq!(head("X: a\rY: b\r\n"), Err(Fault::BareControlCharacter));
-        assert_eq!(inspect_head(&[b'a'; REQUEST_HEAD_BYTES_MAX + 1]), Err(Fault::HeadTooLarge));
+        assert_eq!(inspect_head(&[b'a'; REQUEST_HEAD_BYTES_MAX + 1], ANY), Err(Fault::HeadTooLarge));
+    }
+
+    #[test]
+    fn bounds_hold_to_the_byte() {
+        let head = b"GET /abc HTTP/1.1\r\nhost: a\r\n\r\n";
+        let uri = "/abc?d".parse().unwrap();
+        let given = headers(&[("host", "a"), ("x", "bc")]);
+        let inspect = |bounds: HeadBounds| {
+            inspect_head(head, bounds)?;
+            inspect_fields(&given, Version::HTTP_2, bounds)?;
+            target(&uri, &given, bounds).map(drop)
+        };
+        let just = HeadBounds { head_bytes: head.len(), fields: 2, target_bytes: 6 };
+        assert_eq!(inspect(just), Ok(()));
+        assert_eq!(inspect(HeadBounds { head_bytes: head.len() - 1, ..just }), Err(Fault::HeadTooLarge));
+        assert_eq!(inspect(HeadBounds { fields: 1, ..just }), Err(Fault::TooManyFields));
+        assert_eq!(inspect(HeadBounds { target_bytes: 5, ..just }), Err(Fault::TargetTooLong));
+        let of_fields = HeadBounds { head_bytes: 15, ..just };
+        assert_eq!(inspect_fields(&given, Version::HTTP_2, of_fields), Err(Fault::HeadTooLarge));
     }
 
     #[test]
@@ -367,7 +414,7 @@ mod tests {
         assert_eq!(fields(&[("content-length", "")]), Err(Fault::InvalidContentLength));
         assert_eq!(fields(&[("transfer-encoding", "gzip, chunked")]), Err(Fault::UnsupportedTransferEncoding));
         assert_eq!(fields(&[("transfer-encoding", "chunked"), ("content-length", "1")]), Err(Fault::TwoFramings));
-        let http10 = inspect_fields(&headers(&[("transfer-encoding", "chunked")]), Version::HTTP_10);
+        let http10 = inspect_fields(&headers(&[("transfer-encoding", "chunked")]), Version::HTTP_10, ANY);
         assert_eq!(http10, Err(Fault::UnsupportedTransferEncoding));
     }
 
@@ -376,18 +423,18 @@ mod tests {
         let many: HeaderMap = (0..=REQUEST_FIELDS_MAX)
             .map(|number| (format!("x-{number}").parse().unwrap(), http::HeaderValue::from_static("")))
             .collect::<HeaderMap>();
-        assert_eq!(inspect_fields(&many, Version::HTTP_2), Err(Fault::TooManyFields));
+        assert_eq!(inspect_fields(&many, Version::HTTP_2, ANY), Err(Fault::TooManyFields));
         let long = "a".repeat(REQUEST_HEAD_BYTES_MAX);
         assert_eq!(fields(&[("x", &long)]), Err(Fault::HeadTooLarge));
         let uri: Uri = format!("/{}", "a".repeat(REQUEST_TARGET_BYTES_MAX)).parse().unwrap();
-        assert_eq!(target(&uri, &headers(&[("host", "a")])), Err(Fault::TargetTooLong));
+        assert_eq!(target(&uri, &headers(&[("host", "a")]), ANY), Err(Fault::TargetTooLong));
     }
 
     #[test]
     fn the_host_comes_from_one_place() {
         let of = |uri: &str, hosts: &[(&'static str, &str)]| {
             let uri: Uri = uri.parse().unwrap();
-            target(&uri, &headers(hosts)).map(|target| (target.host.to_owned(), target.path.to_owned()))
+            target(&uri, &headers(hosts), ANY).map(|target| (target.host.to_owned(), target.path.to_owned()))
         };
         let ok = |host: &str, path: &str| Ok((host.to_owned(), path.to_owned()));
         assert_eq!(of("/p?q", &[("host", "wiki.example:8443")]), ok("wiki.example", "/p"));
@@ -425,7 +472,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_input_is_too_strange(head: Vec<u8>, path in "/[ -~]{0,40}", host in "[ -~]{0,20}") {
-            let _ = inspect_head(&head);
+            let _ = inspect_head(&head, ANY);
             let _ = decoded_path(&path);
             let _ = host_of(&host);
         }

@@ -14,8 +14,9 @@ use super::enforced::Admitted;
 use super::gate::{Gate, GatedConnection};
 use super::head;
 use super::headers::{self, Claims, X_REQUEST_ID};
-use super::hygiene::{self, Fault, Target};
+use super::hygiene::{self, Fault, HeadBounds, Target};
 use super::me;
+use super::pace;
 use super::refusal::{Refusal, UpstreamFault};
 use super::request_id::RequestId;
 use super::respond::{self, Reply};
@@ -50,6 +51,8 @@ pub(super) struct Judged {
     /// Its place among what is under way, from the moment it is judged.
     place: Option<Place>,
     clock: Stopwatch,
+    /// How much of its body has come.
+    body_bytes: u64,
     /// How long judging took, where somebody will read it.
     decided_in: Option<Duration>,
     _live: Live,
@@ -90,6 +93,7 @@ impl Judged {
             began,
             place: None,
             clock: Stopwatch::start(),
+            body_bytes: 0,
             decided_in: None,
             _live: gate.metrics().live_request(),
         }
@@ -167,7 +171,7 @@ impl Judged {
     }
 
     fn verdict(&mut self, gate: &Gate, session: &Session) -> Result<Outcome, Refusal> {
-        let target = inspect(session).map_err(Refusal::Malformed)?;
+        let target = inspect(session, gate.options().head_bounds()).map_err(Refusal::Malformed)?;
         let published = gate.enforcer().published();
         let Some(gated) = &self.connection else {
             return Err(denied(&published, DenialReason::NoIdentity));
@@ -219,13 +223,13 @@ fn protocol(request: &RequestHeader) -> Protocol {
 }
 
 /// Everything that would be read differently by somebody else is a fault.
-fn inspect(session: &Session) -> Result<Target<'_>, Fault> {
+fn inspect(session: &Session, bounds: HeadBounds) -> Result<Target<'_>, Fault> {
     if let Some(http1) = session.as_downstream().as_http1() {
-        hygiene::inspect_head(&http1.get_headers_raw_bytes())?;
+        hygiene::inspect_head(&http1.get_headers_raw_bytes(), bounds)?;
     }
     let request = session.req_header();
-    hygiene::inspect_fields(&request.headers, request.version)?;
-    hygiene::target(&request.uri, &request.headers)
+    hygiene::inspect_fields(&request.headers, request.version, bounds)?;
+    hygiene::target(&request.uri, &request.headers, bounds)
 }
 
 /// The service the request is for, under every reading of its path.
@@ -318,11 +322,26 @@ impl Judged {
     }
 }
 
+/// Its body.
+impl Judged {
+    /// Some of it came; `all` when that was the last. Returns whether it comes fast enough: messages of gRPC and what was upgraded
+    /// may come when they like.
+    pub(super) fn body_came(&mut self, gate: &Gate, bytes: usize, all: bool) -> bool {
+        standing::note_body(all);
+        self.body_bytes = self.body_bytes.saturating_add(bytes as u64);
+        let protocol = self.place.as_ref().map(|place| place.session().protocol());
+        all || matches!(protocol, Some(Protocol::Grpc | Protocol::WebSocket))
+            || !pace::is_too_slow(self.body_bytes, self.clock.elapsed(), &gate.options().front_door)
+    }
+}
+
 /// Telling of it.
 impl Judged {
     /// Notes against the client that it gave a request up, when that is how it ended.
     pub(super) fn note_conduct(&self, gate: &Gate, session: &Session, error: Option<&Error>) {
-        let given_up = error.is_some_and(|error| *error.esource() == ErrorSource::Downstream);
+        let broken_off = error.is_some_and(|error| *error.esource() == ErrorSource::Downstream);
+        // What the gate answers itself ends in an error of that kind as well; its client may have waited for the answer.
+        let given_up = broken_off && (self.permit().is_some() || session.response_written().is_none());
         if let Some(gated) = self.connection.as_ref().filter(|_| given_up)
             && session.req_header().version == Version::HTTP_2
         {

@@ -70,6 +70,7 @@ mod lent_stream;
 mod listener;
 mod loan;
 mod me;
+mod pace;
 mod page;
 mod progress;
 mod proxy_header;

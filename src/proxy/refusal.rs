@@ -27,6 +27,8 @@ pub enum Refusal {
     Upstream(UpstreamFault),
     /// The client stopped sending in the middle of its body.
     SlowBody,
+    /// The client sends less of its body than it must.
+    TrickledBody,
     /// Something went wrong inside the gate.
     Internal,
 }
@@ -87,6 +89,7 @@ impl Refusal {
             Refusal::Denied { denial, .. } => denial.reason.code(),
             Refusal::Upstream(fault) => fault.code(),
             Refusal::SlowBody => "request-body-timeout",
+            Refusal::TrickledBody => "request-body-too-slow",
             Refusal::Internal => "internal-error",
         }
     }
@@ -94,7 +97,11 @@ impl Refusal {
     /// Whether nothing that follows on the same HTTP/1 connection may be read.
     pub(super) fn ends_connection(&self) -> bool {
         match self {
-            Refusal::Malformed(_) | Refusal::Upstream(_) | Refusal::SlowBody | Refusal::Internal => true,
+            Refusal::Malformed(_)
+            | Refusal::Upstream(_)
+            | Refusal::SlowBody
+            | Refusal::TrickledBody
+            | Refusal::Internal => true,
             Refusal::Misdirected => false,
             Refusal::Denied { denial, .. } => is_about_the_connection(denial.reason),
         }

@@ -102,6 +102,7 @@ fn problem<'a>(refusal: &'a Refusal, request_id: &'a RequestId) -> Problem<'a> {
             None => (StatusCode::FORBIDDEN, denial.reason.code(), denial.reason.title()),
         },
         Refusal::SlowBody => (StatusCode::REQUEST_TIMEOUT, refusal.code(), "The request's body did not come in time."),
+        Refusal::TrickledBody => (StatusCode::REQUEST_TIMEOUT, refusal.code(), "The request's body comes too slowly."),
         Refusal::Upstream(fault) => (fault.status(), fault.code(), fault.detail()),
         Refusal::Internal => {
             (StatusCode::INTERNAL_SERVER_ERROR, refusal.code(), "The gateway could not handle this request.")

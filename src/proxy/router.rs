@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::header::UPGRADE;
 use http::{StatusCode, Version};
-use pingora::http::RequestHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
@@ -17,6 +17,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::enforced::{Admitted, GatedProxy};
+use super::pace;
 use super::refusal::{Refusal, UpstreamFault};
 use super::request_id::RequestId;
 use super::respond;
@@ -101,9 +102,20 @@ impl ProxyHttp for UpstreamRouter {
             session.set_keepalive(Some(self.patience.idle.as_secs().max(1)));
         }
         session.set_write_timeout(Some(CLIENT_WRITE_WAIT_MAX));
-        // What was upgraded may be silent for as long as it likes.
-        let silent = session.req_header().headers.contains_key(UPGRADE);
-        session.set_read_timeout((!silent).then_some(self.patience.body));
+        session.set_read_timeout(Some(self.patience.body));
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _route: &mut Route,
+    ) -> Result<()> {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            // What was upgraded may be silent for as long as it likes. What only asks for it has a body like any other.
+            session.set_read_timeout(None);
+        }
         Ok(())
     }
 
@@ -165,6 +177,7 @@ impl ProxyHttp for UpstreamRouter {
                 return FailToProxy { error_code: 0, can_reuse_downstream: false };
             }
             (None, ErrorSource::Downstream, ErrorType::ReadTimedout) => Refusal::SlowBody,
+            (None, ErrorSource::Downstream, ErrorType::Custom(pace::TOO_SLOW)) => Refusal::TrickledBody,
             (None, ErrorSource::Downstream, _) => {
                 let answered = session.respond_error(StatusCode::BAD_REQUEST.as_u16()).await.is_ok();
                 return FailToProxy { error_code: if answered { 400 } else { 0 }, can_reuse_downstream: false };

@@ -15,11 +15,13 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::server::ShutdownWatch;
 
-use super::beside::unless;
+use super::beside::{Seldom, unless};
 use super::farewell;
 use super::gate::Gate;
 use super::lent_stream::StreamLoan;
 use super::loan::{Asked, LOAN};
+use super::pace::Silence;
+use super::refusal::Refusal;
 use super::respond;
 use super::{head, headers};
 use crate::decision::{FailedService, Failure};
@@ -28,6 +30,14 @@ use crate::enforce::{EndSignal, Ended, Protocol, Session};
 tokio::task_local! {
     /// The signal of the request that the running task serves. Pingora's hooks run inside the task and cannot be handed anything.
     static SIGNAL: Arc<EndSignal>;
+    /// The silence of its client; set where Pingora would wait for the body for ever.
+    static SILENCE: Arc<Silence>;
+}
+
+/// Some of the request's body came; `all` when that was the last of it.
+pub(super) fn note_body(all: bool) {
+    // Most requests are watched over by Pingora.
+    let _ = SILENCE.try_with(|silence| silence.is_broken(all));
 }
 
 /// The signal of the request that is being judged.
@@ -62,6 +72,13 @@ impl<A> StreamGate<A> {
     pub(super) fn new(gate: Arc<Gate>, app: A) -> Self {
         StreamGate { gate, app: Arc::new(app) }
     }
+
+    /// The silence of a client that has a body to send over HTTP/2. The messages of a gRPC call may come when they like.
+    fn silence_of(&self, session: &ServerSession) -> Option<Arc<Silence>> {
+        let ServerSession::H2(stream) = session else { return None };
+        let is_awaited = !stream.is_body_empty() && !respond::is_grpc(Version::HTTP_2, &stream.req_header().headers);
+        is_awaited.then(|| Arc::new(Silence::new(self.gate.options().front_door.body_time)))
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -80,13 +97,30 @@ where
         if let Some(connection) = &connection {
             connection.next_request();
         }
+        let silence = self.silence_of(&session);
         let (call, session) = lend_call(session);
         let work = SIGNAL.scope(Arc::clone(&signal), self.app.process_new_http(session, shutdown));
         // Where it is ended the work is dropped, and with it the upstream's part. What was lent comes back; an HTTP/2 stream that was
         // not is reset.
-        let ended = match unless(work, signal.rung()).await {
+        let ended = match silence {
+            None => unless(work, signal.rung()).await.map_err(Some),
+            Some(silence) => {
+                let too_much = async {
+                    tokio::select! {
+                        ended = signal.rung() => Some(ended),
+                        () = silence.lasts() => None,
+                    }
+                };
+                unless(SILENCE.scope(Arc::clone(&silence), work), Seldom::new(too_much)).await
+            }
+        };
+        let ended = match ended {
             Ok(done) => return done,
-            Err(ended) => ended,
+            Err(Some(ended)) => ended,
+            Err(None) => {
+                self.gate.tell_of_silence(signal.session()?);
+                return None;
+            }
         };
         let session = signal.session()?;
         self.gate.tell_of_end(session, ended);
@@ -146,6 +180,27 @@ pub(super) fn restore_te(request: &RequestHeader, upstream: &mut RequestHeader) 
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 impl Gate {
+    /// The log line and the counter of a request whose body stopped coming.
+    fn tell_of_silence(&self, session: &Session) {
+        let published = self.enforcer().published();
+        let index = session.service().and_then(|service| published.snapshot().find_service(&service.id));
+        if let Some(metrics) = index.and_then(|index| published.upstream(index)) {
+            metrics.count(Refusal::SlowBody.code());
+        }
+        tracing::info!(
+            target: "postern::decision",
+            request_id = &**session.request_id(),
+            connection_id = &**session.connection().id(),
+            peer = session.connection().peer().map(tracing::field::display),
+            identity = session.identity().as_str(),
+            service = session.service().map(|service| &*service.name),
+            protocol = session.protocol().code(),
+            decision = "refuse",
+            reason = Refusal::SlowBody.code(),
+            "request given up: its body stopped coming"
+        );
+    }
+
     /// The log line, the counters and the failure record of something that was ended, and is cut.
     pub(super) fn tell_of_end(&self, session: &Session, ended: &Ended) {
         session.note_cut();

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
+use postern::clock::Stopwatch;
 use postern::config::FrontDoor;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
-use super::support::{Gateway, Origin};
+use super::support::{Gateway, Origin, RawConnection, client};
 use super::wiki;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: wiki.example.test\r\n\r\n";
 const SOON: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn refused(gateway: &Gateway, reason: &str) -> bool {
     gateway.metrics().contains(&format!("postern_refused_connections_total{{reason=\"{reason}\"}}"))
@@ -71,13 +76,79 @@ async fn a_client_that_resets_too_much_loses_its_connection() {
     assert_eq!(gateway.client("alice").get("wiki.example.test", "/").await.status(), 200);
 }
 
+// Everything the gate answers itself used to count as given up by its client, so that a few refusals closed the connection of whoever
+// had waited for each of them.
 #[tokio::test]
-async fn a_body_that_stops_in_the_middle_is_given_up() {
+async fn who_waits_for_refusals_gives_nothing_up() {
     let origin = Origin::start().await;
-    let gateway = wiki(&origin).bounds(FrontDoor { body_time: SOON, ..FrontDoor::default() }).start().await;
-    let mut slow = gateway.connect("alice", "wiki.example.test").await;
-    slow.say("POST / HTTP/1.1\r\nHost: wiki.example.test\r\nContent-Length: 10\r\n\r\nabc").await;
-    let answer = slow.answer().await.unwrap();
-    assert_eq!((answer.status, answer.reason().as_str()), (408, "request-body-timeout"));
-    assert_eq!(slow.rest().await, "", "and the connection is closed");
+    let gateway = wiki(&origin).bounds(FrontDoor { resets: 5, ..FrontDoor::default() }).start().await;
+    let client = gateway.client("bob");
+    for _ in 0..20 {
+        let response = client.get("wiki.example.test", "/").await;
+        assert_eq!((response.version(), response.status().as_u16()), (reqwest::Version::HTTP_2, 403));
+    }
+    assert!(!refused(&gateway, "reset-flood"));
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_is_kept_for_so_long() {
+    let origin = Origin::start().await;
+    let bounds = FrontDoor { idle_time: Duration::from_secs(1), ..FrontDoor::default() };
+    let gateway = wiki(&origin).bounds(bounds).start().await;
+    let mut kept = gateway.connect("alice", "wiki.example.test").await;
+    let (mut client, connection) = http2(&gateway).await;
+    let connection = tokio::spawn(connection);
+    for _ in 0..2 {
+        kept.say(GET).await;
+        assert_eq!(kept.answer().await.unwrap().status, 200);
+        let request = http::Request::get("https://wiki.example.test/").body(()).unwrap();
+        client = client.ready().await.unwrap();
+        assert_eq!(client.send_request(request, true).unwrap().0.await.unwrap().status(), 200);
+    }
+    let began = Stopwatch::start();
+    assert_eq!(kept.rest().await, "", "closed");
+    // In order or not: Pingora says no farewell of TLS.
+    let _ = timeout(PATIENCE, connection).await.expect("it ends as well").unwrap();
+    assert!(began.elapsed() > Duration::from_millis(500), "not at once: {:?}", began.elapsed());
+    assert!(began.elapsed() < FrontDoor::default().idle_time);
+}
+
+#[tokio::test]
+async fn an_http2_connection_has_so_many_requests_in_progress() {
+    let origin = Origin::start().await;
+    let bounds = FrontDoor { streams_per_connection: 2, ..FrontDoor::default() };
+    let gateway = wiki(&origin).bounds(bounds).start().await;
+    let (mut client, connection) = http2(&gateway).await;
+    let connection = tokio::spawn(connection);
+    let request = |path: &str| http::Request::get(format!("https://wiki.example.test{path}")).body(()).unwrap();
+    // With its first answer the client has heard how many it may have.
+    client = client.ready().await.unwrap();
+    assert_eq!(client.send_request(request("/"), true).unwrap().0.await.unwrap().status(), 200);
+    assert_eq!(client.current_max_send_streams(), 2);
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        client = client.ready().await.unwrap();
+        held.push(client.send_request(request("/held"), true).unwrap().0);
+        origin.arrived().await;
+    }
+    // A third is not sent before one of them is answered.
+    client = client.ready().await.unwrap();
+    let third = client.send_request(request("/third"), true).unwrap().0;
+    assert_eq!(origin.requests(), 3);
+    origin.release();
+    assert_eq!(third.await.unwrap().status(), 200);
+    origin.release();
+    for held in held {
+        assert_eq!(held.await.unwrap().status(), 200);
+    }
+    connection.abort();
+}
+
+type Http2 = h2::client::Connection<TlsStream<TcpStream>>;
+
+/// A connection of `alice` in HTTP/2.
+async fn http2(gateway: &Gateway) -> (h2::client::SendRequest<bytes::Bytes>, Http2) {
+    let tls = client::tls(&gateway.authority, Some(&gateway.certificate("alice")));
+    let connection = RawConnection::open(gateway.address, tls, "wiki.example.test", b"h2").await.unwrap();
+    h2::client::handshake(connection.into_stream()).await.unwrap()
 }

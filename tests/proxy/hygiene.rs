@@ -1,5 +1,7 @@
 //! What is too ambiguous to be judged never gets past the gate, and nothing that follows it on the connection does.
 
+use postern::config::FrontDoor;
+
 use super::support::{Gateway, Origin};
 use super::wiki;
 
@@ -101,6 +103,31 @@ async fn too_many_and_too_large_fields() {
     let many: String = (0..200).map(|number| format!("X-{number}: 1\r\n")).collect();
     refused(&many, "too-many-header-fields").await;
     refused(&format!("X-Large: {}\r\n", "a".repeat(80_000)), "request-head-too-large").await;
+}
+
+#[tokio::test]
+async fn heads_may_be_bounded_more_tightly() {
+    let origin = Origin::start().await;
+    let bounds = FrontDoor { head_bytes: 1024, header_fields: 10, target_bytes: 64, ..FrontDoor::default() };
+    let gateway = wiki(&origin).bounds(bounds).start().await;
+    let many: String = (0..10).map(|number| format!("X-{number}: 1\r\n")).collect();
+    let (large, long) = (format!("X-Large: {}\r\n", "a".repeat(1000)), "a".repeat(64));
+    for (path, fields, reason) in [
+        ("/", &*many, "too-many-header-fields"),
+        ("/", &*large, "request-head-too-large"),
+        (&*format!("/{long}"), "", "request-target-too-long"),
+    ] {
+        let mut connection = gateway.connect("alice", "wiki.example.test").await;
+        connection.say(&format!("GET {path} HTTP/1.1\r\nHost: wiki.example.test\r\n{fields}\r\n")).await;
+        let answer = connection.answer().await.unwrap();
+        assert_eq!((answer.status, answer.reason().as_str()), (400, reason));
+    }
+    assert_eq!(origin.connections(), 0);
+    let mut connection = gateway.connect("alice", "wiki.example.test").await;
+    let fits: String = many.lines().skip(1).map(|field| format!("{field}\r\n")).collect();
+    let path = format!("/{}", "a".repeat(63));
+    connection.say(&format!("GET {path} HTTP/1.1\r\nHost: wiki.example.test\r\n{fits}\r\n")).await;
+    assert_eq!(connection.answer().await.unwrap().status, 200);
 }
 
 #[tokio::test]

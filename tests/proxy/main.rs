@@ -4,6 +4,7 @@
 
 mod admission;
 mod anonymous;
+mod bodies;
 mod conduct;
 mod foreign;
 mod front_door;

@@ -1,5 +1,8 @@
 //! Configuration as the binary takes it: from the file, from the environment, and not at all when it is wrong.
 
+use std::time::Duration;
+
+use postern::clock::Stopwatch;
 use serde_json::Value;
 
 use super::admin::Admin;
@@ -120,6 +123,24 @@ async fn an_edit_of_the_configuration_file_is_said_to_wait_for_a_restart() {
         })
         .await;
     assert_eq!(Admin::new(&gateway, &world.authority).readiness().await.0, 200);
+}
+
+// A balancer needs a while to see that a gateway is no longer ready; until then it sends clients, who must be served.
+#[tokio::test]
+async fn after_the_order_to_stop_new_connections_are_served_for_as_long_as_the_delay() {
+    let origin = Origin::start().await;
+    let world = World::before(&origin).configured("shutdown: { delay: 4s }\n");
+    let gateway = world.start().await;
+    let admin = Admin::new(&gateway, &world.authority);
+    assert_eq!(admin.readiness().await.0, 200);
+    let began = Stopwatch::start();
+    gateway.signal("TERM");
+    while admin.readiness().await.0 == 200 {}
+    let client = Client::one_connection_a_request(&gateway, &world.authority, &world.certificate("alice"));
+    assert_eq!(client.status("files.example.test", "/").await, 200);
+    let status = gateway.ended().await;
+    assert!(status.success(), "{status}");
+    assert!(began.elapsed() >= Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

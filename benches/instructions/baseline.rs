@@ -17,16 +17,14 @@ const MORE_ALLOWED: f64 = 1.05;
 pub(crate) struct Baseline {
     /// The compiler that built what was counted, as it calls itself.
     compiler: String,
-    /// Instructions of the reference workload.
-    reference: u64,
     /// Instructions of one time of each workload.
     instructions: BTreeMap<String, u64>,
 }
 
 impl Baseline {
-    pub(crate) fn of(reference: u64, counted: &[(&str, u64)]) -> Result<Self> {
+    pub(crate) fn of(counted: &[(&str, u64)]) -> Result<Self> {
         let instructions = counted.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-        Ok(Baseline { compiler: compiler()?, reference, instructions })
+        Ok(Baseline { compiler: compiler()?, instructions })
     }
 
     pub(crate) fn read() -> Result<Self> {
@@ -37,12 +35,11 @@ impl Baseline {
         Ok(fs::write(file(), serde_json::to_string_pretty(self)? + "\n")?)
     }
 
-    /// How much of `recorded` each count is, both as shares of the reference workload.
+    /// How much of `recorded` each count is.
     fn shares<'a>(&'a self, recorded: &'a Baseline) -> impl Iterator<Item = (&'a str, u64, Option<f64>)> {
-        let machine = recorded.reference as f64 / self.reference as f64;
-        self.instructions.iter().map(move |(name, count)| {
+        self.instructions.iter().map(|(name, count)| {
             let before = recorded.instructions.get(name);
-            (name.as_str(), *count, before.map(|before| *count as f64 * machine / *before as f64))
+            (name.as_str(), *count, before.map(|before| *count as f64 / *before as f64))
         })
     }
 
@@ -52,8 +49,6 @@ impl Baseline {
             let share = share.map_or("new".to_owned(), |share| format!("{:.1} %", share * 100.0));
             let _ = writeln!(table, "| {name} | {count} | {share} |");
         }
-        let share = self.reference as f64 / recorded.reference as f64 * 100.0;
-        let _ = write!(table, "\nThe reference workload: {} ({share:.1} % of the recorded).", self.reference);
         if self.compiler != recorded.compiler {
             let (now, then) = (&self.compiler, &recorded.compiler);
             let _ = write!(

@@ -1,6 +1,5 @@
 //! The workloads: each sets up what it needs, then does one thing a number of times inside [`measured`].
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -24,9 +23,6 @@ pub(crate) struct Workload {
     pub(crate) run: fn(),
 }
 
-/// What the others are compared with.
-pub(crate) const REFERENCE: &str = "reference";
-
 /// How often the cheap ones are done.
 const MANY: u64 = 1000;
 /// How often those are done that go through many objects.
@@ -42,7 +38,6 @@ impl Workload {
         let many = |name, run| Workload { name, times: MANY, run };
         let few = |name, run| Workload { name, times: FEW, run };
         vec![
-            Workload { name: REFERENCE, times: 1, run: reference },
             many("decision, hit", || hit(true)),
             many("decision, hit of a refusal", || hit(false)),
             many("decision, hit, as a session", session),
@@ -62,21 +57,6 @@ fn measured(times: u64, work: &mut dyn FnMut()) {
     for _ in 0..times {
         work();
     }
-}
-
-/// Sorting, hashing, copying and allocating as everything does, without a line of this project.
-fn reference() {
-    let words: Vec<String> = (0..2000u32).map(|n| format!("word-{:08x}", n.wrapping_mul(2_654_435_761))).collect();
-    measured(1, &mut || {
-        let sorted: BTreeMap<&str, usize> = words.iter().map(|word| (word.as_str(), word.len())).collect();
-        let joined = sorted.keys().copied().collect::<Vec<_>>().join("\r\n");
-        let mut counts: std::collections::HashMap<_, u32, foldhash::fast::FixedState> =
-            std::collections::HashMap::default();
-        for line in joined.split("\r\n") {
-            *counts.entry(Arc::<str>::from(line)).or_default() += 1;
-        }
-        black_box(counts.len());
-    });
 }
 
 fn enforcer() -> Arc<Enforcer> {

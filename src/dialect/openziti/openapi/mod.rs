@@ -107,11 +107,13 @@ fn objects(path: &'static str, kind: &str) -> Vec<Operation> {
     let shown = of("Detail");
     let all = match kind {
         "Config" | "ConfigType" | "ServicePolicy" => list(path, "A page of the objects", &shown),
-        "Service" => list_by_role(path, "A page of the objects", &shown).asks(
-            "asIdentity",
-            json!({ "type": "string" }),
-            "Only what policies give to the identity with this id or name, as it is shown it",
-        ),
+        "Service" => list_by_role(path, "A page of the objects", &shown)
+            .asks(
+                "asIdentity",
+                json!({ "type": "string" }),
+                "Only what policies give to the identity with this id or name, as it is shown it",
+            )
+            .refuses(&[404]),
         _ => list_by_role(path, "A page of the objects", &shown),
     };
     let write = |method, summary, body: &Value| {

@@ -73,7 +73,8 @@ fn first_of_its_own(
     Err(obstacle.unwrap_or(Obstacle::Unsupported { what: expected }))
 }
 
-/// `0000000000`, `XXXXXXXX`, `.`, `123456789`: nobody's number. `System Product Name`: nobody's product.
+/// One character again and again (a row of zeros or crosses), a single dot, `123456789`: nobody's number. `System Product Name`:
+/// nobody's product.
 fn is_filler(text: &str) -> bool {
     let mut letters = text.chars();
     let first = letters.next();
@@ -99,8 +100,9 @@ mod tests {
     fn the_first_number_that_is_one_counts() {
         let [product, chassis, board] = SERIAL_NUMBERS;
         assert_eq!(collect(&[(product, "PF3ABCDE \n"), (board, "L1HF")]), Collected::Known("PF3ABCDE".to_owned()));
+        let crosses = "X".repeat(4);
         let placeholders =
-            ["To be filled by O.E.M.\n", "Default string", "0000000000", "System Serial Number", "XXXX", ""];
+            ["To be filled by O.E.M.\n", "Default string", "0000000000", "System Serial Number", &crosses, ""];
         for placeholder in placeholders {
             assert_eq!(collect(&[(product, placeholder)]).obstacle().unwrap().code(), "malformed", "{placeholder}");
             let found = collect(&[(product, placeholder), (chassis, "None"), (board, "L1HF12300")]);

@@ -61,6 +61,19 @@ fn connect(credential: &Arc<TestCredential>) -> Arc<Connection> {
     Arc::new(Connection::new("connection", None, None, Some(Arc::clone(credential) as _)))
 }
 
+/// A connection of `u` that came in.
+fn come_in(house: &House) -> Request {
+    let signal = Arc::new(EndSignal::default());
+    let entry = Entry {
+        request_id: "connection".into(),
+        began: house.now(),
+        protocol: Protocol::Connection,
+        signal: Arc::clone(&signal),
+    };
+    let place = house.enforcer.enter_connection(&connect(&house.credential), entry).unwrap();
+    Request { signal, _place: place }
+}
+
 /// `u` with the posture that the service asks for, and a request under way.
 async fn under_way(house: &House) -> Request {
     house.enforcer.report(&house.device(), &house.report("corp.example")).await.unwrap();
@@ -109,19 +122,6 @@ async fn another_posture_ends_it() {
     assert_eq!((ended.cause, ended.denial.reason), (Cause::Posture, DenialReason::PostureFailed));
 }
 
-/// A session and its signal once held each other, so that each request left a kilobyte and its connection behind for good.
-#[tokio::test]
-async fn what_is_over_leaves_nothing_behind() {
-    let (house, _trust) = watched(objects(None));
-    let request = under_way(&house).await;
-    let session = Arc::downgrade(request._place.session());
-    let connection = Arc::downgrade(request._place.session().connection());
-    assert!(connection.upgrade().is_some());
-    drop(request);
-    assert!(session.upgrade().is_none());
-    assert!(connection.upgrade().is_none());
-}
-
 #[tokio::test]
 async fn another_policy_ends_it() {
     let (house, _trust) = watched(objects(None));
@@ -153,16 +153,7 @@ async fn the_end_of_its_permit_ends_it_unless_there_is_a_new_one() {
 async fn a_certificate_that_is_not_believed_any_more_ends_everything_on_its_connection() {
     let (house, trust) = watched(objects(None));
     let request = under_way(&house).await;
-    let connection = connect(&house.credential);
-    let signal = Arc::new(EndSignal::default());
-    let entry = Entry {
-        request_id: "connection".into(),
-        began: house.now(),
-        protocol: Protocol::Connection,
-        signal: Arc::clone(&signal),
-    };
-    let place = house.enforcer.enter_connection(&connection, entry).unwrap();
-    let connection = Request { signal, _place: place };
+    let connection = come_in(&house);
     house.credential.distrust(DenialReason::CertificateRevoked);
     trust.send_replace(2);
     for ended in [request.ended().await, connection.ended().await] {
@@ -176,16 +167,7 @@ async fn a_certificate_that_expires_ends_everything_on_its_connection() {
     let request = under_way(&house).await;
     let expires = crate::world::THEN.after(Duration::from_secs(600));
     house.credential.expire_at(expires);
-    let connection = connect(&house.credential);
-    let signal = Arc::new(EndSignal::default());
-    let entry = Entry {
-        request_id: "connection".into(),
-        began: house.now(),
-        protocol: Protocol::Connection,
-        signal: Arc::clone(&signal),
-    };
-    let place = house.enforcer.enter_connection(&connection, entry).unwrap();
-    let connection = Request { signal, _place: place };
+    let connection = come_in(&house);
     house.clock.set(expires);
     for ended in [request.ended().await, connection.ended().await] {
         assert_eq!((ended.cause, ended.denial.reason), (Cause::Deadline, DenialReason::CertificateExpired));

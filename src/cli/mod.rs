@@ -25,9 +25,9 @@ pub mod terminal;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
-use self::args::{AgentCli, Cli, Command};
+use self::args::{AgentArgs, AgentCli, Cli, Command};
 use self::terminal::Terminal;
 use crate::clock::SystemClock;
 use crate::tls;
@@ -84,16 +84,19 @@ pub struct OutputError(#[source] std::io::Error);
 
 /// Runs the command that was typed, and says how the process should exit.
 pub fn main() -> ExitCode {
-    answer(|cli: &Cli, terminal| run(&cli.command, terminal))
+    answer(Cli::command(), |cli: &Cli, terminal| run(&cli.command, terminal))
 }
 
 /// The same for the program that is the agent alone. Nothing of a gateway is reached from here, so that the linker leaves it out.
 pub fn agent_main() -> ExitCode {
-    answer(|cli: &AgentCli, terminal| agent::run(&cli.agent, terminal))
+    answer(AgentCli::alone(), |cli: &AgentCli, terminal| agent::run(&cli.agent, AgentCli::NAME, terminal))
 }
 
-fn answer<C: Parser, E: std::error::Error>(run: impl FnOnce(&C, &Terminal) -> Result<Exit, E>) -> ExitCode {
-    let cli = match C::try_parse() {
+fn answer<C: FromArgMatches, E: std::error::Error>(
+    line: clap::Command,
+    run: impl FnOnce(&C, &Terminal) -> Result<Exit, E>,
+) -> ExitCode {
+    let cli = match line.try_get_matches().and_then(|words| C::from_arg_matches(&words)) {
         Ok(cli) => cli,
         Err(usage) => {
             // Also the way `--help` and `--version` come; a reader that went away does not matter.
@@ -121,7 +124,7 @@ fn run(command: &Command, terminal: &Terminal) -> Result<Exit, CommandError> {
         Command::Health(args) => health::run(args, terminal)?,
         Command::Pki(args) => pki::run(args, &SystemClock, terminal)?,
         Command::Admin(args) => admin::run(args, terminal)?,
-        Command::Agent(args) => agent::run(args, terminal)?,
+        Command::Agent(args) => agent::run(args, AgentArgs::NAME, terminal)?,
         Command::Lock(args) => lock::lock(args, terminal)?,
         Command::Unlock(args) => lock::unlock(args, terminal)?,
         Command::Locks(args) => lock::list(args, terminal)?,

@@ -47,7 +47,7 @@ pub(super) struct RawAgent {
     ca_file: Field<PathText>,
     /// The longest time between two reports; shorter where a check asks for fresher facts. Default: 1m.
     interval: Field<DurationText>,
-    /// Services of which `postern agent status` also asks whether they answer. Default: none.
+    /// Services of which `postern-agent status` also asks whether they answer. Default: none.
     services: Field<Vec<Field<UrlText>>>,
     /// Log output.
     log: Field<RawLog>,

@@ -26,12 +26,12 @@ use super::support::{Authority, Issued, Origin};
 use super::world::World;
 
 /// The agent as a process; ended when dropped.
-struct Agent {
+pub(super) struct Agent {
     child: Child,
     lines: mpsc::UnboundedReceiver<Value>,
 }
 
-fn config(folder: &Path, gateway: &str, authority: &Authority, certificate: &Issued) -> PathBuf {
+pub(super) fn config(folder: &Path, gateway: &str, authority: &Authority, certificate: &Issued) -> PathBuf {
     let path = folder.join("agent.yaml");
     let text = format!(
         "gateway: {gateway}\ncert_file: {}\nkey_file: {}\nca_file: {}\ninterval: 1h\n",
@@ -46,7 +46,13 @@ fn config(folder: &Path, gateway: &str, authority: &Authority, certificate: &Iss
 impl Agent {
     fn start(config: &Path) -> Agent {
         let mut command = postern();
-        command.args(["agent", "run", "--config"]).arg(config).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.arg("agent");
+        Agent::of(command, config)
+    }
+
+    /// What `command` is, told to run.
+    pub(super) fn of(mut command: Command, config: &Path) -> Agent {
+        command.args(["run", "--config"]).arg(config).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = mpsc::unbounded_channel();
@@ -63,7 +69,7 @@ impl Agent {
     }
 
     /// Waits for the next line with this message.
-    async fn says(&mut self, message: &str) -> Value {
+    pub(super) async fn says(&mut self, message: &str) -> Value {
         let wait = async {
             loop {
                 let line = self.lines.recv().await.unwrap_or_else(|| panic!("it ended before it said `{message}`"));
@@ -76,7 +82,7 @@ impl Agent {
     }
 
     /// Tells it to end, and expects it to.
-    async fn stop(mut self) {
+    pub(super) async fn stop(mut self) {
         assert!(self.child.try_wait().unwrap().is_none(), "it ended by itself");
         let told = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(told.success());
@@ -98,7 +104,7 @@ async fn once(command: &str, config: &Path, output: &str) -> Output {
     tokio::task::spawn_blocking(move || once.output().unwrap()).await.unwrap()
 }
 
-fn json(output: &Output) -> Value {
+pub(super) fn json(output: &Output) -> Value {
     let text = String::from_utf8_lossy(&output.stdout);
     serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
 }

@@ -5,6 +5,8 @@
 mod admin;
 #[cfg(target_os = "linux")]
 mod agent;
+#[cfg(all(target_os = "linux", feature = "agent-alone"))]
+mod agent_alone;
 mod certificates;
 mod client;
 mod configs;

@@ -16,7 +16,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The binary, without anything in its environment that could change what it does.
 pub(crate) fn postern() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    undisturbed(env!("CARGO_BIN_EXE_postern"))
+}
+
+/// The same for another binary.
+pub(crate) fn undisturbed(program: &str) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("POSTERN_") {
             command.env_remove(name);

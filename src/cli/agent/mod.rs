@@ -35,13 +35,16 @@ pub enum AgentError {
     Runtime(#[source] std::io::Error),
 }
 
-pub(super) fn run(args: &AgentArgs, terminal: &Terminal) -> Result<Exit, AgentError> {
+/// Does what was typed; `called` is as what, for what people are told to do.
+pub(super) fn run(args: &AgentArgs, called: &str, terminal: &Terminal) -> Result<Exit, AgentError> {
     // One thread for everything: an agent is there all day and must not be felt.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AgentError::Runtime)?;
     let exit = match &args.command {
         AgentCommand::Run(gateway) => runtime.block_on(run::run(settings(gateway)?)),
         AgentCommand::Report(gateway) => runtime.block_on(once::report(&settings(gateway)?, gateway.output, terminal)),
-        AgentCommand::Status(gateway) => runtime.block_on(status::show(&settings(gateway)?, gateway.output, terminal)),
+        AgentCommand::Status(gateway) => {
+            runtime.block_on(status::show(&settings(gateway)?, called, gateway.output, terminal))
+        }
     };
     runtime.shutdown_background();
     exit

@@ -68,6 +68,7 @@ struct Asked {
 
 pub(super) async fn show(
     settings: &AgentSettings,
+    called: &str,
     output: OutputFormat,
     terminal: &Terminal,
 ) -> Result<Exit, AgentError> {
@@ -78,7 +79,7 @@ pub(super) async fn show(
     let all_open = own.services.iter().all(|service| service.open) && asked.iter().all(|asked| asked.open);
     match output {
         OutputFormat::Json => terminal.json(&with_asked(told, &asked)),
-        OutputFormat::Text => tell(&own, &asked, terminal),
+        OutputFormat::Text => tell(&own, &asked, called, terminal),
     }
     Ok(if all_open { Exit::Success } else { Exit::Failure })
 }
@@ -111,9 +112,9 @@ fn with_asked(mut told: Value, asked: &[Asked]) -> Value {
     told
 }
 
-fn tell(own: &Own, asked: &[Asked], terminal: &Terminal) {
+fn tell(own: &Own, asked: &[Asked], called: &str, terminal: &Terminal) {
     terminal.line(terminal.paint(Style::Strong, &own.identity.name));
-    terminal.line(format_args!("  {}", reported(own)));
+    terminal.line(format_args!("  {}", reported(own, called)));
     if let Some(skew) = own.clock_skew_millis {
         let seconds = skew.unsigned_abs() / 1000;
         let side = if skew < 0 { "behind" } else { "ahead of" };
@@ -125,7 +126,7 @@ fn tell(own: &Own, asked: &[Asked], terminal: &Terminal) {
     }
     let width = own.services.iter().map(|service| service.name.chars().count()).max().unwrap_or_default();
     for service in &own.services {
-        tell_service(service, own.time, width, terminal);
+        tell_service(service, own.time, width, called, terminal);
     }
     for Asked { url, answer, open } in asked {
         let style = if *open { Style::Good } else { Style::Bad };
@@ -133,9 +134,9 @@ fn tell(own: &Own, asked: &[Asked], terminal: &Terminal) {
     }
 }
 
-fn reported(own: &Own) -> String {
+fn reported(own: &Own, called: &str) -> String {
     let Some(last) = own.checked_in_at else {
-        return "has never reported; run `postern agent report`".to_owned();
+        return format!("has never reported; run `{called} report`");
     };
     let signed = if own.signed_in_at == Some(last) { "signed" } else { "not signed" };
     format!("reported {} ago, {signed}", in_words(own.time.since(last)))
@@ -146,7 +147,7 @@ fn in_words(duration: Duration) -> impl std::fmt::Display {
     humantime::format_duration(Duration::from_secs(duration.as_secs()))
 }
 
-fn tell_service(service: &Service, now: Timestamp, width: usize, terminal: &Terminal) {
+fn tell_service(service: &Service, now: Timestamp, width: usize, called: &str, terminal: &Terminal) {
     let (style, state) = if service.open { (Style::Good, "open") } else { (Style::Bad, "shut") };
     let until = service.valid_until.filter(|_| service.open);
     let until = until.map(|until| format!("for {} unless something changes", in_words(until.since(now))));
@@ -162,29 +163,30 @@ fn tell_service(service: &Service, now: Timestamp, width: usize, terminal: &Term
         terminal.line(format_args!("      {}: {detail}", service.reason));
     }
     for check in checks {
-        let what_to_do = check.remediation.as_deref().unwrap_or_else(|| advice(&check.reason));
+        let what_to_do = check.remediation.clone().unwrap_or_else(|| advice(&check.reason, called));
         terminal.line(format_args!("      {} ({}): {what_to_do}", check.name, check.reason));
     }
 }
 
 /// What to do about a check of which its operator said nothing.
-fn advice(reason: &str) -> &'static str {
-    match reason {
-        "mfa-not-passed" | "mfa-timed-out" | "mfa-required-after-wake" | "mfa-required-after-unlock" => {
-            "enter a code of your authenticator app"
-        }
+fn advice(reason: &str, called: &str) -> String {
+    let plain = match reason {
         "not-reported" | "unreadable" | "fact-missing" | "fact-unreadable" => {
-            "`postern agent report` says why this device does not tell it"
+            return format!("`{called} report` says why this device does not tell it");
         }
         "stale" | "not-signed" | "no-client-session" => {
-            "report now by `postern agent report`, and keep `postern agent run` running"
+            return format!("report now by `{called} report`, and keep `{called} run` running");
+        }
+        "mfa-not-passed" | "mfa-timed-out" | "mfa-required-after-wake" | "mfa-required-after-unlock" => {
+            "enter a code of your authenticator app"
         }
         "process-not-running" => "start the program",
         "firewall-off" => "turn the firewall on",
         "antivirus-off" => "turn the antivirus on",
         "antivirus-outdated" => "update the antivirus' signatures",
         _ => "ask whoever runs the gateway",
-    }
+    };
+    plain.to_owned()
 }
 
 #[cfg(test)]
@@ -213,7 +215,7 @@ mod tests {
         .unwrap();
         let (terminal, out, _) = recording::terminal();
         let asked = [Asked { url: "https://app.example/".to_owned(), answer: "200 OK".to_owned(), open: true }];
-        tell(&own, &asked, &terminal);
+        tell(&own, &asked, "postern agent", &terminal);
         let expected = "\
 alice-laptop
   reported 10s ago, signed

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::OutputFormat;
 
@@ -13,6 +13,24 @@ pub struct AgentCli {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened: the text would be taken for the command's")]
     pub agent: AgentArgs,
+}
+
+impl AgentCli {
+    /// As what people type it.
+    pub const NAME: &str = "postern-agent";
+
+    /// The command line of the program that is the agent alone, with examples that people can type there.
+    pub fn alone() -> clap::Command {
+        fn renamed(command: clap::Command) -> clap::Command {
+            let help = command.get_after_long_help().map(|help| help.to_string());
+            let command = command.mut_subcommands(renamed);
+            match help {
+                Some(help) => command.after_long_help(help.replace(AgentArgs::NAME, AgentCli::NAME)),
+                None => command,
+            }
+        }
+        renamed(AgentCli::command())
+    }
 }
 
 /// Report this device's posture to a gateway, and see which services are open to it.
@@ -44,6 +62,11 @@ pub struct AgentArgs {
     /// What to do.
     #[command(subcommand)]
     pub command: AgentCommand,
+}
+
+impl AgentArgs {
+    /// As what people type it.
+    pub const NAME: &str = "postern agent";
 }
 
 /// What an agent does.

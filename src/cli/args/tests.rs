@@ -41,7 +41,7 @@ fn for_each_command(command: &clap::Command, visit: &mut impl FnMut(&clap::Comma
 #[test]
 fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
-    AgentCli::command().debug_assert();
+    AgentCli::alone().debug_assert();
     commands().into_iter().for_each(clap::Command::debug_assert);
 }
 
@@ -71,19 +71,27 @@ fn every_argument_is_explained() {
 
 #[test]
 fn every_example_of_a_command_on_offer_is_a_command_line_that_parses() {
-    let offered = Cli::command();
-    for_each_command(&offered, &mut |command| {
+    every_example_parses(&Cli::command(), "postern");
+    every_example_parses(&AgentCli::alone(), "postern-agent");
+}
+
+fn every_example_parses(offered: &clap::Command, program: &str) {
+    let mut examples = 0;
+    for_each_command(offered, &mut |command| {
         let help = command.clone().render_long_help().to_string();
-        for example in help.lines().filter_map(|line| line.strip_prefix("  postern ")) {
+        for example in help.lines().filter_map(|line| line.strip_prefix("  ")?.strip_prefix(program)?.strip_prefix(' '))
+        {
+            examples += 1;
             let example = example.split(['>', '|', '&']).next().unwrap();
             let words = example.split('\'').enumerate().flat_map(|(index, part)| match index % 2 {
                 0 => part.split_whitespace().collect::<Vec<_>>(),
                 _ => vec![part],
             });
-            let parsed = Cli::try_parse_from(std::iter::once("postern").chain(words));
+            let parsed = offered.clone().try_get_matches_from(std::iter::once(program).chain(words));
             assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
         }
     });
+    assert!(examples > 0, "{program} shows no example");
 }
 
 #[test]

@@ -77,6 +77,9 @@
 //! | 10 | [`app`] | what is built from the configuration, in which order, and how it stops |
 //! | 11 | [`cli`] | one file for each command |
 //!
+//! Where the system is no Unix, `proxy`, `app` and the commands that need them are left out, as sockets cannot be passed on
+//! there; the rest, with it the agent, builds and is the same.
+//!
 //! # The walk of one request
 //!
 //! 1. rustls verifies the client's chain; the connection carries the verified leaf.
@@ -120,11 +123,13 @@ pub mod posture;
 
 pub mod agent;
 pub mod api;
+#[cfg(unix)]
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod enforce;
 pub mod provider;
+#[cfg(unix)]
 pub mod proxy;
 pub mod store;
 pub mod telemetry;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(unix)]
 use super::demo;
 
 mod admin;
@@ -53,16 +54,20 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    #[cfg(unix)]
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Demo(DemoArgs),
+    #[cfg(unix)]
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Run(RunArgs),
+    #[cfg(unix)]
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Check(CheckArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Health(HealthArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Pki(PkiArgs),
+    #[cfg(unix)]
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     Admin(AdminArgs),
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
@@ -84,6 +89,7 @@ pub enum Command {
     #[expect(missing_docs, reason = "a text here would take the place of the help that stands with the arguments")]
     #[command(hide = true)]
     Schema(SchemaArgs),
+    #[cfg(unix)]
     /// Play the protection agent of the demo: wait for the standard input to end.
     #[command(hide = true, name = demo::agent_program::COMMAND)]
     DemoAgent,

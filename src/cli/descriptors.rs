@@ -4,7 +4,6 @@
 //! either end of everything that passes through it.
 
 /// Raises the limit as far as it goes, and tells when that is less than so many client connections can need.
-#[cfg(unix)]
 pub(super) fn raise_limit(connections: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -22,12 +21,7 @@ pub(super) fn raise_limit(connections: usize) {
     }
 }
 
-/// Other systems have no such limit.
-#[cfg(not(unix))]
-pub(super) fn raise_limit(_connections: usize) {}
-
 /// `None` is as many as may be.
-#[cfg(unix)]
 fn tell(limit: Option<u64>, connections: usize) {
     let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_mul(2);
     if let Some(limit) = limit.filter(|limit| *limit < wanted) {

@@ -3,12 +3,16 @@
 //! A command gets its arguments and the [`Terminal`], and answers with an [`Exit`] or an error that says what and where.
 //! Nothing but the terminal writes to the process's output.
 
+#[cfg(unix)]
 mod admin;
 mod agent;
 pub mod args;
+#[cfg(unix)]
 mod check;
 mod completions;
+#[cfg(unix)]
 mod demo;
+#[cfg(unix)]
 mod descriptors;
 mod export;
 mod health;
@@ -17,6 +21,7 @@ mod lock;
 mod operator;
 pub mod origin;
 mod pki;
+#[cfg(unix)]
 mod run;
 mod schema;
 mod sessions;
@@ -56,8 +61,10 @@ impl From<Exit> for ExitCode {
 #[error(transparent)]
 pub enum CommandError {
     /// Serving.
+    #[cfg(unix)]
     Run(#[from] run::RunError),
     /// The demo.
+    #[cfg(unix)]
     Demo(#[from] demo::DemoError),
     /// This device's side.
     Agent(#[from] agent::AgentError),
@@ -66,6 +73,7 @@ pub enum CommandError {
     /// The development CA.
     Pki(#[from] tls::pki::PkiError),
     /// What operators sign in with.
+    #[cfg(unix)]
     Admin(#[from] admin::AdminError),
     /// Speaking to a running gateway.
     Operator(#[from] operator::OperatorError),
@@ -118,11 +126,15 @@ fn answer<C: FromArgMatches, E: std::error::Error>(
 
 fn run(command: &Command, terminal: &Terminal) -> Result<Exit, CommandError> {
     Ok(match command {
+        #[cfg(unix)]
         Command::Run(args) => run::run(args)?,
+        #[cfg(unix)]
         Command::Check(args) => check::run(args, &SystemClock, terminal),
+        #[cfg(unix)]
         Command::Demo(args) => demo::run(args, terminal)?,
         Command::Health(args) => health::run(args, terminal)?,
         Command::Pki(args) => pki::run(args, &SystemClock, terminal)?,
+        #[cfg(unix)]
         Command::Admin(args) => admin::run(args, terminal)?,
         Command::Agent(args) => agent::run(args, AgentArgs::NAME, terminal)?,
         Command::Lock(args) => lock::lock(args, terminal)?,
@@ -133,6 +145,7 @@ fn run(command: &Command, terminal: &Terminal) -> Result<Exit, CommandError> {
         Command::Sessions(args) => sessions::run(args, terminal)?,
         Command::Completions(args) => completions::run(args, terminal),
         Command::Schema(args) => schema::run(args, terminal)?,
+        #[cfg(unix)]
         Command::DemoAgent => demo::agent_program::play(),
     })
 }

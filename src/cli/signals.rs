@@ -1,8 +1,9 @@
-//! What the outside world tells a running gateway by signals.
+//! What the outside world tells a running program by signals.
 
 use std::io;
 
 /// What a signal asks for.
+#[cfg(unix)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     /// To end: SIGTERM, SIGQUIT, or SIGINT as Ctrl-C sends it.
@@ -12,14 +13,11 @@ pub(super) enum Signal {
 }
 
 /// The signals of this process. Once made, none of them ends it on its own account.
+#[cfg(unix)]
 pub(super) struct Signals {
-    #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
     quit: tokio::signal::unix::Signal,
-    #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
     hangup: tokio::signal::unix::Signal,
 }
 
@@ -45,28 +43,29 @@ impl Signals {
             _ = self.hangup.recv() => Signal::Reload,
         }
     }
+
+    /// Waits for the next one that asks to end.
+    pub(super) async fn stop(&mut self) {
+        while self.next().await != Signal::Stop {}
+    }
 }
+
+/// What asks this process to end, of which there is nothing but Ctrl-C.
+#[cfg(not(unix))]
+pub(super) struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    /// Listens from now on; needs a runtime.
+    /// Needs a runtime.
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Signals {})
+        Ok(Signals)
     }
 
-    /// Waits for the next one.
-    pub(super) async fn next(&mut self) -> Signal {
+    /// Waits until it asks to end.
+    pub(super) async fn stop(&mut self) {
         // Without a way to be told there is nothing to wait for but the end of the process.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-        Signal::Stop
-    }
-}
-
-impl Signals {
-    /// Waits for the next one that asks to end.
-    pub(super) async fn stop(&mut self) {
-        while self.next().await != Signal::Stop {}
     }
 }

@@ -172,10 +172,7 @@ fn write_file(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-    #[cfg(not(unix))]
-    let _ = mode;
     options.open(path)?.write_all(text.as_bytes())
 }
 
@@ -213,10 +210,7 @@ mod tests {
         folder.write_private("token", "one").unwrap();
         assert_eq!(folder.write_private("token", "two").unwrap(), Written::Replaced);
         assert!(!folder.path("token.previous").exists());
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            assert_eq!(fs::metadata(folder.path("token")).unwrap().permissions().mode() & 0o777, 0o600);
-        }
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(folder.path("token")).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

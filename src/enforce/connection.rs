@@ -230,6 +230,7 @@ impl Connection {
     /// when time alone does not change it.
     ///
     /// Takes no lock: two atomic loads tell whether posture and trust are what they were.
+    #[inline]
     pub(super) fn settled(
         &self,
         generation: u64,

@@ -232,11 +232,13 @@ impl Enforcer {
     ///
     /// The certificate's trust, the identity it belongs to and the posture are looked at every time; a verdict is taken from
     /// the cache while all three and the time allow it. A hit takes no lock and allocates nothing.
+    #[inline]
     pub fn decide(&self, published: &Published, connection: &Connection, service: ServiceIndex) -> Verdict {
         self.decide_at(published, connection, service, self.clock.now())
     }
 
     /// [`Enforcer::decide`] for who knows already what time it is.
+    #[inline]
     pub fn decide_at(
         &self,
         published: &Published,
@@ -248,6 +250,7 @@ impl Enforcer {
     }
 
     /// The same, and until when time alone does not change it: neither the verdict nor the certificate's trust.
+    #[inline]
     pub(super) fn decide_until(
         &self,
         published: &Published,
@@ -255,9 +258,12 @@ impl Enforcer {
         service: ServiceIndex,
         now: Timestamp,
     ) -> (Verdict, Timestamp) {
-        let (verdict, until) = match self.judge(published, connection, service, now) {
-            Ok(judged) => judged,
-            Err(reason) => (Err(unasked(published, reason, service)), now),
+        let (verdict, until) = match connection.settled(published.snapshot().generation(), service, now) {
+            Some(settled) => {
+                self.metrics.verdict_cache_hits.inc();
+                settled
+            }
+            None => self.judge(published, connection, service, now),
         };
         if let Some(counters) = published.counters(service) {
             match &verdict {
@@ -268,20 +274,21 @@ impl Enforcer {
         (verdict, until)
     }
 
+    /// Kept apart from [`Enforcer::decide_until`], so that a hit passes through little code.
+    #[inline(never)]
     fn judge(
         &self,
         published: &Published,
         connection: &Connection,
         service: ServiceIndex,
         now: Timestamp,
-    ) -> Result<(Verdict, Timestamp), DenialReason> {
-        if let Some(settled) = connection.settled(published.snapshot().generation(), service, now) {
-            self.metrics.verdict_cache_hits.inc();
-            return Ok(settled);
-        }
+    ) -> (Verdict, Timestamp) {
         self.latest.note(now);
-        let trust = connection.trust(now)?;
-        let device = self.whose(published, connection)?;
+        let asked = connection.trust(now).and_then(|trust| Ok((trust, self.whose(published, connection)?)));
+        let (trust, device) = match asked {
+            Ok(asked) => asked,
+            Err(reason) => return (Err(unasked(published, reason, service)), now),
+        };
         let certificate = connection.fingerprint();
         let (basis, verdict) = self.verdict_and_basis(published.snapshot(), &device, certificate, service, now);
         let until = trust.until.min(cache::valid_until(&verdict));
@@ -289,7 +296,7 @@ impl Enforcer {
         let kept = verdict.clone();
         connection
             .settle(Settled { basis, service, trust_epoch: trust.epoch, from, until, device, verdict: kept }, now);
-        Ok((verdict, until))
+        (verdict, until)
     }
 
     /// Whose connection it is, trust not asked.

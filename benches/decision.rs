@@ -30,6 +30,11 @@ const IDENTITIES: usize = 1_000_000;
 const SERVICES: usize = 10_000;
 const POLICIES: usize = 10_000;
 
+/// Lines of the processor's cache in the gigabyte of which one is read at a time.
+const LINES: u64 = 1 << 24;
+/// Numbers of eight bytes in a line.
+const LINE: usize = 8;
+
 /// Posture reports a second while decisions are timed.
 const WRITES_PER_SECOND: u32 = 10_000;
 /// Decisions that are timed meanwhile.
@@ -83,6 +88,23 @@ impl Shuffled {
         self.0 ^= self.0 << 17;
         (self.0 % end as u64) as usize
     }
+}
+
+/// What a cold decision is to be compared with: a read of memory that has to be waited for, each where the one before says.
+fn memory(criterion: &mut Criterion) {
+    // Every line is the end of one way and the beginning of another, in an order that no processor foresees.
+    let after = |line: u64| line.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407) % LINES;
+    let mut lines = vec![0_u64; LINES as usize * LINE];
+    for line in 0..LINES {
+        lines[line as usize * LINE] = after(line);
+    }
+    let mut at = 0;
+    criterion.bench_function("memory/one read of a random line in a gigabyte", |bencher| {
+        bencher.iter(|| {
+            at = lines[at as usize * LINE];
+            black_box(at)
+        });
+    });
 }
 
 fn cached(criterion: &mut Criterion) {
@@ -218,5 +240,5 @@ fn evaluated(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, evaluated, cached);
+criterion_group!(benches, evaluated, memory, cached);
 criterion_main!(benches);

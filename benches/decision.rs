@@ -93,7 +93,8 @@ impl Shuffled {
 /// What a cold decision is to be compared with: a read of memory that has to be waited for, each where the one before says.
 fn memory(criterion: &mut Criterion) {
     // Every line is the end of one way and the beginning of another, in an order that no processor foresees.
-    let after = |line: u64| line.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407) % LINES;
+    let after =
+        |line: u64| line.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407) % LINES;
     let mut lines = vec![0_u64; LINES as usize * LINE];
     for line in 0..LINES {
         lines[line as usize * LINE] = after(line);

@@ -232,13 +232,11 @@ impl Enforcer {
     ///
     /// The certificate's trust, the identity it belongs to and the posture are looked at every time; a verdict is taken from
     /// the cache while all three and the time allow it. A hit takes no lock and allocates nothing.
-    #[inline]
     pub fn decide(&self, published: &Published, connection: &Connection, service: ServiceIndex) -> Verdict {
         self.decide_at(published, connection, service, self.clock.now())
     }
 
     /// [`Enforcer::decide`] for who knows already what time it is.
-    #[inline]
     pub fn decide_at(
         &self,
         published: &Published,
@@ -250,7 +248,9 @@ impl Enforcer {
     }
 
     /// The same, and until when time alone does not change it: neither the verdict nor the certificate's trust.
-    #[inline]
+    ///
+    /// Part of whoever asks: handed back through memory, a verdict has to be waited for.
+    #[inline(always)]
     pub(super) fn decide_until(
         &self,
         published: &Published,

@@ -240,6 +240,9 @@ pub const STORE_CLOSE_WAIT_MAX: Duration = Duration::from_secs(10);
 pub const STORE_COMMIT_RECORDS_MAX: usize = 256;
 /// Longest time one commit waits for company after the one before it.
 pub const STORE_GATHER_WAIT_MAX: Duration = Duration::from_millis(5);
+/// Facts that the store holds once for all devices that share them; later ones are stored with each device. A device that reports
+/// something else each time must not fill the disk.
+pub const STORED_FACTS_MAX: u64 = 100_000;
 /// Records read from the store in one step.
 pub const STORE_SCAN_RECORDS_MAX: usize = 256;
 /// Memory the on-disk store may use to cache pages, in bytes.

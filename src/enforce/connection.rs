@@ -229,8 +229,9 @@ impl Connection {
     /// The verdict that was settled for `service` of the snapshot of `generation`, if nothing it rests on has changed, and until
     /// when time alone does not change it.
     ///
-    /// Takes no lock: two atomic loads tell whether posture and trust are what they were.
-    #[inline]
+    /// Takes no lock: two atomic loads tell whether posture and trust are what they were. Part of whoever asks: handed back through
+    /// memory, a verdict has to be waited for.
+    #[inline(always)]
     pub(super) fn settled(
         &self,
         generation: u64,

@@ -79,11 +79,11 @@ impl Known {
 }
 
 impl Device {
-    /// A device of which `posture` is known.
-    pub fn new(identity: IdentityId, posture: Posture) -> Self {
+    /// A device of which this is known.
+    pub(super) fn new(identity: IdentityId, kept: Kept) -> Self {
         Device {
             identity,
-            known: ArcSwap::from_pointee(Known { revision: 0, kept: posture.into(), lock: None }),
+            known: ArcSwap::from_pointee(Known { revision: 0, kept, lock: None }),
             revision: AtomicU64::new(0),
             verdicts: VerdictCache::default(),
             failures: Mutex::default(),
@@ -110,8 +110,7 @@ impl Device {
     }
 
     /// Replaces what is known; cached verdicts on the old posture no longer count.
-    pub(super) fn learn(&self, posture: Posture) {
-        let kept = Kept::from(posture);
+    pub(super) fn learn(&self, kept: &Kept) {
         self.know(|known| Known { revision: 0, kept: kept.clone(), lock: known.lock.clone() });
     }
 

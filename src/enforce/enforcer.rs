@@ -25,6 +25,7 @@ use super::connection::{Connection, Enrollment, Resolved, Settled};
 use super::connections::ConnectionStates;
 use super::device::Device;
 use super::failures;
+use super::kept::{Kept, Record, Restoring, SharedFacts};
 use super::news::{self, News};
 use super::objects::{Change, Object, merged};
 use super::published::Published;
@@ -41,6 +42,7 @@ pub struct Enforcer {
     published: ArcSwap<Published>,
     /// A guard of this map must never be held across an await or a second call.
     pub(super) devices: DashMap<IdentityId, Arc<Device>>,
+    pub(super) shared_facts: SharedFacts,
     pub(super) sources: Mutex<Sources>,
     /// Held while an object made through the API changes, so that changes follow each other.
     pub(super) changing: tokio::sync::Mutex<()>,
@@ -105,6 +107,7 @@ impl Enforcer {
             revoking: Revoking::default(),
             sessions,
             latest: Arc::default(),
+            shared_facts: SharedFacts::default(),
             connections: ConnectionStates::default(),
             trail: Trail::default(),
             heir: OnceLock::new(),
@@ -249,7 +252,7 @@ impl Enforcer {
 
     /// The same, and until when time alone does not change it: neither the verdict nor the certificate's trust.
     ///
-    /// Part of whoever asks: handed back through memory, a verdict has to be waited for.
+    /// Part of whoever asks, as [`Connection::settled`] is.
     #[inline(always)]
     pub(super) fn decide_until(
         &self,
@@ -407,7 +410,7 @@ impl Enforcer {
         let device = self
             .devices
             .entry(identity.clone())
-            .or_insert_with(|| Arc::new(Device::new(identity.clone(), Posture::default())));
+            .or_insert_with(|| Arc::new(Device::new(identity.clone(), Kept::default())));
         Arc::clone(&device)
     }
 }
@@ -452,14 +455,15 @@ impl Enforcer {
     pub async fn report(&self, device: &Device, report: &Report) -> Result<(), ReportRefused> {
         let _in_turn = device.intake.lock().await;
         let posture = device.known().posture().apply(report)?;
-        self.store.put(Table::Postures, device.identity().as_str(), &posture).await?;
-        self.learn(device, posture);
+        let mut keeping = self.shared_facts.keeping(device.identity(), posture)?;
+        self.store.write(std::mem::take(&mut keeping.writes)).await?;
+        self.learn(device, &keeping.confirmed(&self.shared_facts));
         Ok(())
     }
 
     /// Puts what is known of a device into force, and tells whoever decides again.
-    pub(super) fn learn(&self, device: &Device, posture: Posture) {
-        device.learn(posture);
+    pub(super) fn learn(&self, device: &Device, kept: &Kept) {
+        device.learn(kept);
         if let Some(device) = self.device(device.identity()).filter(|device| !device.under_way.is_empty()) {
             self.news.of_device(&device, news::POSTURE);
         }
@@ -541,10 +545,20 @@ impl Enforcer {
     /// Records that cannot be read are skipped and logged: an unknown posture passes nothing.
     pub fn restore(&self) -> Result<Restored, StoreError> {
         let mut restored = Restored::default();
-        let mut skipped = self.store.load_each(Table::Postures, |identity, posture: Posture| {
-            let identity = IdentityId::from(identity.as_str());
-            self.devices.insert(identity.clone(), Arc::new(Device::new(identity, posture)));
+        let restoring = Restoring::begin(&self.shared_facts, &self.store)?;
+        let dangling = Mutex::new(Vec::new());
+        let mut skipped = self.store.load_each(Table::Postures, |identity: String, record: Record| match restoring
+            .keep(&identity, record)
+        {
+            Ok(kept) => {
+                let identity = IdentityId::from(identity.as_str());
+                self.devices.insert(identity.clone(), Arc::new(Device::new(identity, kept)));
+            }
+            Err(error) => dangling.lock().unwrap_or_else(PoisonError::into_inner).push(error),
         })?;
+        skipped.extend(dangling.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let all_were_read = skipped.is_empty();
+        skipped.extend(restoring.finish(&self.store, all_were_read));
         restored.postures = self.devices.len();
         let stored = self.store.load_all::<Failure>(Table::Failures)?;
         skipped.extend(stored.skipped);

@@ -1,21 +1,25 @@
 //! What is known of a device, kept in little room.
 //!
 //! Devices of one fleet run the same systems and the same software, so most of what one reports was reported by others before:
-//! each such value is kept once for all of them, and a device holds a reference and the time. A posture is put together again where
-//! it is asked for, which is where a decision has to be evaluated and costs less than that.
+//! each such value is kept once for all of them, in memory and in the store, and a device holds a reference and the time. A posture
+//! is put together again where it is asked for, which is where a decision has to be evaluated and costs less than that.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, Hash};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+mod shared;
+mod stored;
 
-use foldhash::quality::RandomState;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::id::CheckId;
-use crate::limits;
 use crate::posture::Posture;
 use crate::posture::facts::{Endpoint, Fact, Mfa, MfaPass, Os, Process, Sdk, Source};
 use crate::posture::inventory::Inventory;
+
+pub(super) use self::shared::SharedFacts;
+use self::shared::{Kind, Shared};
+pub(super) use self::stored::{Record, Restoring};
 
 /// A posture in little room.
 #[derive(Clone, Debug, Default)]
@@ -37,14 +41,16 @@ type Addresses = Box<[Box<str>]>;
 #[derive(Debug)]
 struct Observed<T> {
     observed_at: Timestamp,
-    what: Arc<What<T>>,
+    what: Arc<Shared<What<T>>>,
 }
 
 /// Everything about a fact but its time.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct What<T> {
     value: T,
     source: Source,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     asked_by: Option<CheckId>,
 }
 
@@ -53,18 +59,14 @@ struct Rare {
     endpoint: Endpoint,
     mfa: Mfa,
     mfa_passes: Vec<MfaPass>,
-    sdk: Option<Arc<Sdk>>,
+    sdk: Option<Arc<Shared<Sdk>>>,
     signed_in_at: Option<Timestamp>,
     clock_skew_millis: Option<i64>,
 }
 
-static SYSTEMS: LazyLock<Pool<What<Os>>> = LazyLock::new(Pool::default);
-static TEXTS: LazyLock<Pool<What<String>>> = LazyLock::new(Pool::default);
-static PROCESSES: LazyLock<Pool<What<Process>>> = LazyLock::new(Pool::default);
-static SDKS: LazyLock<Pool<Sdk>> = LazyLock::new(Pool::default);
-
-impl From<Posture> for Kept {
-    fn from(posture: Posture) -> Self {
+impl SharedFacts {
+    /// The posture in little room.
+    pub(super) fn keep(&self, posture: Posture) -> Kept {
         let Posture {
             os,
             domain,
@@ -79,17 +81,32 @@ impl From<Posture> for Kept {
             clock_skew_millis,
             inventory,
         } = posture;
-        let sdk = sdk.map(|sdk| SDKS.share(sdk));
+        let sdk = sdk.map(|sdk| self.share(sdk));
         let rare = Rare { endpoint, mfa, mfa_passes, sdk, signed_in_at, clock_skew_millis };
         Kept {
-            os: os.map(|fact| Observed::of(fact, &SYSTEMS)),
-            domain: domain.map(|fact| Observed::of(fact, &TEXTS)),
+            os: os.map(|fact| self.observed(fact)),
+            domain: domain.map(|fact| self.observed(fact)),
             macs: macs.map(|fact| Box::new(with_value(fact, |macs| macs.into_iter().map(String::into).collect()))),
-            processes: processes.into_iter().map(|fact| Observed::of(fact, &PROCESSES)).collect(),
-            rare: (rare != Rare::default()).then(|| Box::new(rare)),
+            processes: processes.into_iter().map(|fact| self.observed(fact)).collect(),
+            rare: rare.boxed(),
             checked_in_at,
             inventory,
         }
+    }
+
+    fn observed<T>(&self, fact: Fact<T>) -> Observed<T>
+    where
+        What<T>: Kind,
+    {
+        let Fact { value, observed_at, source, asked_by } = fact;
+        Observed { observed_at, what: self.share(What { value, source, asked_by }) }
+    }
+}
+
+impl Rare {
+    /// Room is taken only for those who told any of it.
+    fn boxed(self) -> Option<Box<Self>> {
+        (self != Rare::default()).then(|| Box::new(self))
     }
 }
 
@@ -115,7 +132,7 @@ impl Kept {
             endpoint: rare.endpoint,
             mfa: rare.mfa,
             mfa_passes: rare.mfa_passes,
-            sdk: rare.sdk.map(|sdk| Sdk::clone(&sdk)),
+            sdk: rare.sdk.map(|sdk| sdk.value().clone()),
             checked_in_at: self.checked_in_at,
             signed_in_at: rare.signed_in_at,
             clock_skew_millis: rare.clock_skew_millis,
@@ -129,14 +146,9 @@ fn with_value<T, U>(fact: Fact<T>, change: impl FnOnce(T) -> U) -> Fact<U> {
     Fact { value: change(value), observed_at, source, asked_by }
 }
 
-impl<T: Hash + Eq + Clone> Observed<T> {
-    fn of(fact: Fact<T>, pool: &Pool<What<T>>) -> Self {
-        let Fact { value, observed_at, source, asked_by } = fact;
-        Observed { observed_at, what: pool.share(What { value, source, asked_by }) }
-    }
-
+impl<T: Clone> Observed<T> {
     fn fact(&self) -> Fact<T> {
-        let What { value, source, asked_by } = &*self.what;
+        let What { value, source, asked_by } = self.what.value();
         Fact { value: value.clone(), observed_at: self.observed_at, source: *source, asked_by: asked_by.clone() }
     }
 }
@@ -144,50 +156,6 @@ impl<T: Hash + Eq + Clone> Observed<T> {
 impl<T> Clone for Observed<T> {
     fn clone(&self) -> Self {
         Observed { observed_at: self.observed_at, what: Arc::clone(&self.what) }
-    }
-}
-
-/// Values that are kept once. One that nobody uses any more goes when the pool has grown to twice what is in use.
-#[derive(Debug)]
-struct Pool<T> {
-    /// Parts, so that devices that report at the same time seldom wait for each other.
-    parts: [Mutex<Part<T>>; POOL_PARTS],
-    hasher: RandomState,
-}
-
-const POOL_PARTS: usize = 16;
-
-#[derive(Debug)]
-struct Part<T> {
-    values: HashSet<Arc<T>, RandomState>,
-    sweep_at: usize,
-}
-
-impl<T> Default for Pool<T> {
-    fn default() -> Self {
-        let part = || Mutex::new(Part { values: HashSet::default(), sweep_at: limits::SHARED_VALUES_UNSWEPT_MAX });
-        Pool { parts: std::array::from_fn(|_| part()), hasher: RandomState::default() }
-    }
-}
-
-impl<T: Hash + Eq> Pool<T> {
-    fn share(&self, value: T) -> Arc<T> {
-        // The remainder is smaller than the number of parts, so there is always one.
-        let place = usize::try_from(self.hasher.hash_one(&value) % POOL_PARTS as u64).unwrap_or_default();
-        let Some(part) = self.parts.get(place) else {
-            return Arc::new(value);
-        };
-        let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = part.values.get(&value) {
-            return Arc::clone(known);
-        }
-        if part.values.len() >= part.sweep_at {
-            part.values.retain(|value| Arc::strong_count(value) > 1);
-            part.sweep_at = part.values.len().saturating_mul(2).max(limits::SHARED_VALUES_UNSWEPT_MAX);
-        }
-        let value = Arc::new(value);
-        part.values.insert(Arc::clone(&value));
-        value
     }
 }
 
@@ -211,7 +179,11 @@ mod tests {
         }
     }
 
-    fn everything() -> Posture {
+    pub(super) fn process_fact(path: &str) -> Fact<Process> {
+        fact(process(path))
+    }
+
+    pub(super) fn everything() -> Posture {
         Posture {
             os: Some(fact(Os { name: "Linux".into(), version: "6.1.0".into(), ..Os::default() })),
             domain: Some(fact("corp.example".into())),
@@ -231,7 +203,7 @@ mod tests {
     #[test]
     fn what_is_kept_comes_back_as_it_was() {
         for posture in [everything(), Posture::default()] {
-            let kept = Kept::from(posture.clone());
+            let kept = SharedFacts::default().keep(posture.clone());
             assert_eq!(kept.posture(), posture);
             for certificate in ["ab", "cd"] {
                 assert_eq!(kept.mfa_proven_by(certificate), posture.mfa_proven_by(certificate));
@@ -241,22 +213,9 @@ mod tests {
 
     #[test]
     fn devices_that_report_the_same_share_it() {
-        let (one, other) = (Kept::from(everything()), Kept::from(everything()));
+        let shared = SharedFacts::default();
+        let (one, other) = (shared.keep(everything()), shared.keep(everything()));
         assert!(Arc::ptr_eq(&one.processes[0].what, &other.processes[0].what));
         assert!(!Arc::ptr_eq(&one.processes[0].what, &other.processes[1].what));
-    }
-
-    #[test]
-    fn values_that_nobody_uses_do_not_pile_up() {
-        let pool = Pool::default();
-        let used: Vec<_> = (0..10).map(|number| pool.share(format!("used {number}"))).collect();
-        for number in 0..POOL_PARTS * limits::SHARED_VALUES_UNSWEPT_MAX * 4 {
-            drop(pool.share(format!("unused {number}")));
-        }
-        let kept: usize = pool.parts.iter().map(|part| part.lock().unwrap().values.len()).sum();
-        assert!(kept <= POOL_PARTS * limits::SHARED_VALUES_UNSWEPT_MAX + used.len(), "{kept}");
-        assert!(
-            used.iter().enumerate().all(|(number, value)| Arc::ptr_eq(value, &pool.share(format!("used {number}"))))
-        );
     }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::device::Device;
 use super::enforcer::Enforcer;
+use super::kept::Kept;
 use crate::clock::Timestamp;
 use crate::id::IdentityId;
 use crate::posture::facts::Posture;
@@ -202,7 +203,7 @@ impl SecondFactors {
         let writes = [Table::SecondFactors, Table::Postures].map(|table| Write::delete(table, identity.as_str()));
         self.enforcer.store.write(writes.into_iter().collect::<Result<_, _>>()?).await?;
         self.enrolled().remove(identity);
-        self.enforcer.learn(&device, Posture::default());
+        self.enforcer.learn(&device, &Kept::default());
         Ok(())
     }
 
@@ -241,13 +242,15 @@ impl SecondFactors {
     async fn keep(&self, device: &Device, enrolment: Enrolment, posture: Option<Posture>) -> Result<(), FactorRefused> {
         let key = device.identity().as_str();
         let mut writes = vec![Store::put_of(Table::SecondFactors, key, &enrolment)?];
-        if let Some(posture) = &posture {
-            writes.push(Store::put_of(Table::Postures, key, posture)?);
+        let shared = &self.enforcer.shared_facts;
+        let mut keeping = posture.map(|posture| shared.keeping(device.identity(), posture)).transpose()?;
+        if let Some(keeping) = &mut keeping {
+            writes.append(&mut keeping.writes);
         }
         self.enforcer.store.write(writes).await?;
         self.enrolled().insert(device.identity().clone(), Arc::new(enrolment));
-        if let Some(posture) = posture {
-            self.enforcer.learn(device, posture);
+        if let Some(keeping) = keeping {
+            self.enforcer.learn(device, &keeping.confirmed(&self.enforcer.shared_facts));
         }
         Ok(())
     }
@@ -255,10 +258,11 @@ impl SecondFactors {
     async fn forget(&self, device: &Device) -> Result<(), FactorRefused> {
         let key = device.identity().as_str();
         let posture = device.known().posture().without_mfa_passes();
-        let writes = vec![Write::delete(Table::SecondFactors, key)?, Store::put_of(Table::Postures, key, &posture)?];
-        self.enforcer.store.write(writes).await?;
+        let mut keeping = self.enforcer.shared_facts.keeping(device.identity(), posture)?;
+        keeping.writes.push(Write::delete(Table::SecondFactors, key)?);
+        self.enforcer.store.write(std::mem::take(&mut keeping.writes)).await?;
         self.enrolled().remove(device.identity());
-        self.enforcer.learn(device, posture);
+        self.enforcer.learn(device, &keeping.confirmed(&self.enforcer.shared_facts));
         Ok(())
     }
 

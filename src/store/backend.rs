@@ -48,6 +48,8 @@ pub type StoredRecord = (String, Vec<u8>);
 pub enum Table {
     /// What is known of each identity's device, by identity id.
     Postures,
+    /// Facts that postures share, by kind and number.
+    Facts,
     /// The latest refusals of each identity, by identity id.
     Failures,
     /// Objects made through the API, by kind and id.
@@ -64,8 +66,9 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 7] = [
+    pub const ALL: [Table; 8] = [
         Table::Postures,
+        Table::Facts,
         Table::Failures,
         Table::Objects,
         Table::Audit,
@@ -78,6 +81,7 @@ impl Table {
     pub const fn name(self) -> &'static str {
         match self {
             Table::Postures => "postures",
+            Table::Facts => "facts",
             Table::Failures => "failures",
             Table::Objects => "objects",
             Table::Audit => "audit",
@@ -165,7 +169,7 @@ mod tests {
     #[test]
     fn table_names_are_part_of_the_file_format() {
         let names = Table::ALL.map(Table::name);
-        assert_eq!(names, ["postures", "failures", "objects", "audit", "locks", "second-factors", "meta"]);
+        assert_eq!(names, ["postures", "facts", "failures", "objects", "audit", "locks", "second-factors", "meta"]);
     }
 
     #[test]

@@ -48,6 +48,9 @@ pub enum RecordFault {
         /// The column in the record's text.
         column: usize,
     },
+    /// Sound, but it refers to another record that is not there, or does not read.
+    #[error("refers to a record that cannot be read")]
+    Dangling,
     /// A value that has no representation in the format.
     #[error("cannot be represented")]
     Unrepresentable,

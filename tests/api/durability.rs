@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use postern::clock::{ManualClock, Timestamp};
+use postern::enforce::Enforcer;
 use postern::id::IdentityId;
-use postern::posture::Posture;
-use postern::store::{Backend, Store, Table};
+use postern::store::{Backend, Store};
+use postern::telemetry::Metrics;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
@@ -21,15 +23,17 @@ fn url(api: &Served) -> String {
     api.url("/edge/client/v1/posture-response")
 }
 
-fn domain_in_force(world: &World) -> Option<String> {
-    let device = world.enforcer.device(&IdentityId::from("laptop-id"))?;
+fn domain_in_force(enforcer: &Enforcer) -> Option<String> {
+    let device = enforcer.device(&IdentityId::from("laptop-id"))?;
     device.known().posture().domain.as_ref().map(|fact| fact.value.clone())
 }
 
+/// What a start would find.
 fn domain_in_store(backend: &Arc<FaultyBackend>) -> Option<String> {
     let store = Store::over(Arc::<FaultyBackend>::clone(backend), Arc::new(())).unwrap();
-    let posture: Option<Posture> = store.load(Table::Postures, "laptop-id").unwrap();
-    posture?.domain.map(|fact| fact.value)
+    let enforcer = Enforcer::new(ManualClock::at(Timestamp::default()), Metrics::new().unwrap(), store);
+    enforcer.restore().unwrap();
+    domain_in_force(&enforcer)
 }
 
 async fn world_over(backend: &Arc<FaultyBackend>) -> (World, Served, Client) {
@@ -56,14 +60,14 @@ async fn a_full_disk_refuses_reports_and_keeps_what_was_known() {
     assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(reply.headers().contains_key("retry-after"));
     assert_eq!(reply.json::<Value>().await.unwrap()["error"]["code"], "UNAVAILABLE");
-    assert_eq!(domain_in_force(&world).as_deref(), Some("first.example"));
+    assert_eq!(domain_in_force(&world.enforcer).as_deref(), Some("first.example"));
     assert_eq!(domain_in_store(&backend).as_deref(), Some("first.example"));
     let metrics = world.enforcer.metrics().render().unwrap();
     assert!(metrics.contains(r#"postern_posture_reports_total{result="unavailable"} 1"#), "{metrics}");
 
     backend.make_space();
     assert_eq!(report(http, url(&api), "third.example").await.0, StatusCode::CREATED);
-    assert_eq!(domain_in_force(&world).as_deref(), Some("third.example"));
+    assert_eq!(domain_in_force(&world.enforcer).as_deref(), Some("third.example"));
 }
 
 #[tokio::test]
@@ -79,10 +83,10 @@ async fn nothing_is_acknowledged_or_in_force_before_it_is_durable() {
     .await
     .unwrap();
     assert!(!pending.is_finished());
-    assert_eq!(domain_in_force(&world), None);
+    assert_eq!(domain_in_force(&world.enforcer), None);
     held.release_one();
     assert_eq!(pending.await.unwrap().0, StatusCode::CREATED);
-    assert_eq!(domain_in_force(&world).as_deref(), Some("corp.example"));
+    assert_eq!(domain_in_force(&world.enforcer).as_deref(), Some("corp.example"));
     drop(held);
     assert_eq!(domain_in_store(&backend).as_deref(), Some("corp.example"));
 }
@@ -107,5 +111,5 @@ async fn a_report_whose_sender_left_is_either_whole_or_not_there() {
     let next = world.http(&api, Some(&world.ca.client("phone")));
     assert_eq!(report(next, url(&api), "phone.example").await.0, StatusCode::CREATED);
     assert_eq!(domain_in_store(&backend).as_deref(), Some("abandoned.example"));
-    assert_eq!(domain_in_force(&world).as_deref(), Some("abandoned.example"));
+    assert_eq!(domain_in_force(&world.enforcer).as_deref(), Some("abandoned.example"));
 }

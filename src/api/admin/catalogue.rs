@@ -17,26 +17,9 @@ use crate::dialect::openziti::{
 };
 use crate::enforce::busy;
 
-/// Lists of what a gateway has none of. Tools show them beside those that it has.
-const FOREIGN: [&str; 14] = [
-    "/cas",
-    "/edge-router-policies",
-    "/edge-router-role-attributes",
-    "/edge-routers",
-    "/external-jwt-signers",
-    "/identities/{id}/edge-router-policies",
-    "/identities/{id}/edge-routers",
-    "/routers",
-    "/service-edge-router-policies",
-    "/services/{id}/edge-routers",
-    "/services/{id}/service-edge-router-policies",
-    "/services/{id}/terminators",
-    "/terminators",
-    "/transit-routers",
-];
-
 pub(super) fn router() -> Router<Admin> {
-    let foreign = FOREIGN.into_iter().fold(Router::new(), |router, path| router.route(path, get(foreign::list)));
+    let foreign =
+        openziti::FOREIGN_LISTS.into_iter().fold(Router::new(), |router, path| router.route(path, get(foreign::list)));
     foreign
         .route("/posture-check-types", get(posture_check_types))
         .route("/posture-check-types/{id}", get(posture_check_type))

@@ -73,7 +73,7 @@ pub use identity_body::{NewIdentity, create_identity, patch_identity, read_disab
 pub use identity_type::{IdentityType, IdentityTypeDetail, identity_type};
 pub use import::{Imported, Kind as ImportKind, Outcome, Report as ImportReport, Target as ImportTarget, import};
 pub use mfa::{MfaDetail, RecoveryCodes, mfa, mfa_created, provisioning_url, read_mfa_code, recovery_codes};
-pub use openapi::{discovery_room, management_room, refusal_schemas};
+pub use openapi::{FOREIGN_LISTS, discovery_room, management_room, refusal_schemas};
 pub use paging::{Page, Pagination, Paging};
 pub use policy_advice::{PolicyAdvice, policy_advice};
 pub use posture_check::{

@@ -232,6 +232,24 @@ fn relations() -> Vec<Operation> {
     by_role.into_iter().chain(plain).collect()
 }
 
+/// Paths of lists of what a gateway has none of. Tools show them beside those that it has.
+pub const FOREIGN_LISTS: [&str; 14] = [
+    "/cas",
+    "/edge-router-policies",
+    "/edge-router-role-attributes",
+    "/edge-routers",
+    "/external-jwt-signers",
+    "/identities/{id}/edge-router-policies",
+    "/identities/{id}/edge-routers",
+    "/routers",
+    "/service-edge-router-policies",
+    "/services/{id}/edge-routers",
+    "/services/{id}/service-edge-router-policies",
+    "/services/{id}/terminators",
+    "/terminators",
+    "/transit-routers",
+];
+
 /// What there is beside the objects.
 fn catalogue() -> Vec<Operation> {
     let standing = [
@@ -239,23 +257,8 @@ fn catalogue() -> Vec<Operation> {
         ("/auth-policies", "AuthPolicyDetail"),
         ("/identity-types", "IdentityTypeDetail"),
     ];
-    let foreign = [
-        "/cas",
-        "/edge-router-policies",
-        "/edge-router-role-attributes",
-        "/edge-routers",
-        "/external-jwt-signers",
-        "/identities/{id}/edge-router-policies",
-        "/identities/{id}/edge-routers",
-        "/routers",
-        "/service-edge-router-policies",
-        "/services/{id}/edge-routers",
-        "/services/{id}/service-edge-router-policies",
-        "/services/{id}/terminators",
-        "/terminators",
-        "/transit-routers",
-    ];
-    let foreign = foreign.map(|path| list_by_role(path, "What a gateway has none of: an empty list", &json!(false)));
+    let foreign =
+        FOREIGN_LISTS.map(|path| list_by_role(path, "What a gateway has none of: an empty list", &json!(false)));
     let attributes = ["/identity-role-attributes", "/service-role-attributes", "/posture-check-role-attributes"];
     let standing = standing.into_iter().flat_map(|(path, kind)| {
         let one = get(format!("{path}/{{id}}"), "One of them").answers(200, &detail(schema(kind)));

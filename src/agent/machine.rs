@@ -18,7 +18,7 @@ pub struct Machine {
 impl Machine {
     /// The machine this program runs on.
     pub fn this() -> Self {
-        Machine { root: PathBuf::from("/"), platform: platform_of_this_build() }
+        Machine { root: root_of_this_machine(), platform: platform_of_this_build() }
     }
 
     /// A machine of `platform` whose file system lies below the folder `root`.
@@ -88,6 +88,15 @@ pub(super) fn read_at_most(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(max as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Windows has a root for each drive; its own is where it was started from.
+fn root_of_this_machine() -> PathBuf {
+    if cfg!(windows) {
+        let drive = std::env::var("SystemDrive").unwrap_or_else(|_| "C:".to_owned());
+        return PathBuf::from(drive + "\\");
+    }
+    PathBuf::from("/")
 }
 
 const fn platform_of_this_build() -> Option<Platform> {

@@ -5,8 +5,8 @@
 //! [`Collected::Unknown`] with the [`Obstacle`] that stood in the way, and is reported as unknown with that reason: absence is
 //! never dressed up as a value, and a process that cannot be inspected is never reported as not running.
 //!
-//! Every read is bounded. Linux is covered whole; elsewhere the facts that need a system call of their own are unknown
-//! (`unsupported`) and the rest works.
+//! Every read is bounded. Linux is covered whole; elsewhere the system's version, host name, files and PEM files are, and the
+//! rest is unknown (`unsupported`).
 
 mod antivirus;
 mod certificate;

@@ -1,18 +1,19 @@
 //! The operating system: its name in OpenZiti's spelling and its version as `x.y.z`.
 //!
 //! On Linux the version is the kernel's, reduced to three numbers, because that is what OpenZiti's own clients report;
-//! the distribution is kept beside it and travels as the build. On macOS it is the product version. On Windows only the
-//! name is known, so there is no fact to report.
+//! the distribution is kept beside it and travels as the build. On macOS it is the product version. On Windows it is what the
+//! command interpreter prints, and a server is not told from a workstation.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Collected, Collector, Machine, Obstacle};
+use super::{Collected, Collector, Machine, Obstacle, program};
 use crate::posture::Platform;
 use crate::posture::facts::Os;
 
 const KERNEL_RELEASE: &str = "proc/sys/kernel/osrelease";
 const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
+const WINDOWS_INTERPRETER: &str = "cmd.exe";
 const MACOS_VERSION: &str = "System/Library/CoreServices/SystemVersion.plist";
 
 /// The operating system as read from the machine.
@@ -100,9 +101,8 @@ impl Collector for OsCollector {
         match machine.platform() {
             Some(platform @ (Platform::Linux | Platform::Android)) => linux(machine, platform).into(),
             Some(Platform::MacOs) => macos(machine).into(),
-            Some(Platform::Windows | Platform::WindowsServer | Platform::Ios) | None => {
-                Collected::unsupported("the version of the operating system")
-            }
+            Some(platform @ (Platform::Windows | Platform::WindowsServer)) => windows(machine, platform).into(),
+            Some(Platform::Ios) | None => Collected::unsupported("the version of the operating system"),
         }
     }
 }
@@ -142,6 +142,20 @@ fn macos(machine: &Machine) -> Result<OperatingSystem, Obstacle> {
         kernel: None,
         distribution: None,
     })
+}
+
+fn windows(machine: &Machine, platform: Platform) -> Result<OperatingSystem, Obstacle> {
+    let told = program::ask(machine, WINDOWS_INTERPRETER, &["/d", "/c", "ver"])?;
+    let version = windows_version(&told).ok_or_else(|| Obstacle::Malformed {
+        path: WINDOWS_INTERPRETER.to_owned(),
+        expected: "a version such as 10.0.19045",
+    })?;
+    Ok(OperatingSystem { platform, version, kernel: None, distribution: None })
+}
+
+/// `10.0.19045` of `Microsoft Windows [Version 10.0.19045.4529]`, whatever the word is in the system's language.
+fn windows_version(told: &str) -> Option<String> {
+    three_numbers(told.get(told.find(|letter: char| letter.is_ascii_digit())?..)?)
 }
 
 /// The numbers a version starts with, as `x.y.z`: missing ones are 0, what follows the third is cut off.
@@ -242,7 +256,32 @@ mod tests {
         let malformed = collect(Platform::Linux, &[(KERNEL_RELEASE, "unknown\n")]);
         assert_eq!(malformed.obstacle().unwrap().code(), "malformed");
         assert_eq!(collect(Platform::Linux, &[]).obstacle().unwrap().code(), "absent");
-        assert_eq!(collect(Platform::Windows, &[]).obstacle().unwrap().code(), "unsupported");
+        assert_eq!(collect(Platform::Windows, &[]).obstacle().unwrap().code(), "absent");
+        assert_eq!(collect(Platform::Ios, &[]).obstacle().unwrap().code(), "unsupported");
+    }
+
+    #[test]
+    fn windows_reports_what_its_interpreter_prints() {
+        for (told, version) in [
+            ("\r\nMicrosoft Windows [Version 10.0.19045.4529]\r\n", Some("10.0.19045")),
+            ("\r\nMicrosoft Windows [versi\u{fffd}n 6.1.7601]\r\n", Some("6.1.7601")),
+            ("Microsoft Windows 10.0.17763\r\n", Some("10.0.17763")),
+            ("/d /c ver\n", None),
+            ("", None),
+        ] {
+            assert_eq!(windows_version(told).as_deref(), version, "{told}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_interpreter_that_prints_no_version_leaves_it_unknown() {
+        let folder = tempfile::tempdir().unwrap();
+        let programs = folder.path().join("Windows/System32");
+        std::fs::create_dir_all(&programs).unwrap();
+        std::os::unix::fs::symlink("/bin/echo", programs.join(WINDOWS_INTERPRETER)).unwrap();
+        let collected = OsCollector.collect(&Machine::at(folder.path(), Platform::Windows));
+        assert_eq!(collected.obstacle().unwrap().code(), "malformed");
     }
 
     #[test]

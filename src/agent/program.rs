@@ -7,13 +7,19 @@ use std::sync::mpsc;
 
 use super::{Machine, Obstacle};
 use crate::limits;
+use crate::posture::Platform;
 
 /// Where the system keeps its programs. `PATH` is not asked: whoever sets it could answer for the system.
 const FOLDERS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
+const FOLDERS_OF_WINDOWS: [&str; 1] = ["Windows/System32"];
 
 /// Where a program of the system lies.
 pub(super) fn find(machine: &Machine, name: &str) -> Option<PathBuf> {
-    FOLDERS.iter().map(|folder| machine.locate(Path::new(folder).join(name))).find(|path| path.is_file())
+    let folders: &[&str] = match machine.platform() {
+        Some(Platform::Windows | Platform::WindowsServer) => &FOLDERS_OF_WINDOWS,
+        _ => &FOLDERS,
+    };
+    folders.iter().map(|folder| machine.locate(Path::new(folder).join(name))).find(|path| path.is_file())
 }
 
 /// What a program of the system prints, if it ends well and in time.

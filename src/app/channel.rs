@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
@@ -31,6 +32,12 @@ pub(super) const VERSION: u32 = 1;
 
 /// Bytes of the message that comes with the sockets: some names.
 const OFFER_BYTES_MAX: usize = 1024;
+
+/// Programs that this one starts do not get the sockets. Apple's systems can be told so only when they have come.
+#[cfg(not(target_vendor = "apple"))]
+const CLOSED_IN_CHILDREN: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(target_vendor = "apple")]
+const CLOSED_IN_CHILDREN: RecvFlags = RecvFlags::empty();
 
 /// What is said.
 #[derive(Debug, Serialize, Deserialize)]
@@ -111,7 +118,8 @@ impl Channel {
                 if !beside.push(SendAncillaryMessage::ScmRights(&descriptors)) {
                     return Err(io::Error::other("too many sockets for one message"));
                 }
-                Ok(sendmsg(writer, &[IoSlice::new(&offer)], &mut beside, SendFlags::NOSIGNAL)?)
+                // A successor that is gone is an error and no signal: Rust programs ignore that one.
+                Ok(sendmsg(writer, &[IoSlice::new(&offer)], &mut beside, SendFlags::empty())?)
             })
             .await?;
         if sent == offer.len() { Ok(channel) } else { Err(ChannelError::Unexpected) }
@@ -151,7 +159,7 @@ async fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
             let mut bytes = vec![0; OFFER_BYTES_MAX];
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDOVER_SOCKETS_MAX))];
             let mut beside = RecvAncillaryBuffer::new(&mut space);
-            let received = recvmsg(stream, &mut [IoSliceMut::new(&mut bytes)], &mut beside, RecvFlags::CMSG_CLOEXEC)?;
+            let received = recvmsg(stream, &mut [IoSliceMut::new(&mut bytes)], &mut beside, CLOSED_IN_CHILDREN)?;
             bytes.truncate(received.bytes);
             let mut descriptors = Vec::new();
             for message in beside.drain() {
@@ -159,6 +167,7 @@ async fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
                     descriptors.extend(rights);
                 }
             }
+            descriptors.iter().try_for_each(|descriptor| fcntl_setfd(descriptor, FdFlags::CLOEXEC))?;
             Ok((bytes, descriptors))
         })
         .await

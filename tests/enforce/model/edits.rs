@@ -95,6 +95,8 @@ pub(crate) enum Part {
     PolicyServices(Vec<Role>),
     PolicyChecks(Vec<Role>),
     PolicyExpression(Option<Expression<Arc<str>>>),
+    /// What was asked is asked the other way round.
+    PolicyOpposite,
 }
 
 /// Whether a check asks for what good devices report, or for something else.
@@ -217,6 +219,10 @@ impl Part {
             (Part::PolicyServices(roles), .., Some(policy)) => policy.service_roles.clone_from(roles),
             (Part::PolicyChecks(roles), .., Some(policy)) => policy.posture_check_roles.clone_from(roles),
             (Part::PolicyExpression(expression), .., Some(policy)) => policy.expression.clone_from(expression),
+            (Part::PolicyOpposite, .., Some(policy)) => {
+                let asked = policy.expression.take();
+                policy.expression = asked.map(|asked| Expression::Not(asked.into()));
+            }
             // What is to be changed is not there.
             _ => {}
         }
@@ -348,6 +354,28 @@ pub(crate) fn beginning() -> Objects {
     objects
 }
 
+/// What leads from the beginning to where access rests on attributes and on a name that another identity can take: nobody is named,
+/// and nobody is let in for being there.
+pub(crate) fn by_roles() -> Vec<Edit> {
+    let written = |identities: &[&str], service: &str, checks: &[&str], expression: Option<&str>| Written {
+        semantic: Semantic::AnyOf,
+        identities: roles(identities),
+        services: roles(&[service]),
+        checks: roles(checks),
+        expression: expression.map(|check| Expression::Check(check.into())),
+        anonymous: false,
+        policy_type: PolicyType::Dial,
+    };
+    let policies = [
+        written(&["#a"], "#a", &["#a"], None),
+        written(&["@alias"], "#b", &[], None),
+        written(&["#a", "#b"], "@s2", &[], Some("@k0")),
+    ];
+    let mut edits = vec![Edit::Identity { which: 1, names: 2, attributes: 2, disabled: false, alias: true }];
+    edits.extend(policies.into_iter().zip(0..).map(|(written, which)| Edit::Policy { which, written: written.into() }));
+    edits
+}
+
 /// Somebody who reaches a service of their own whatever is edited.
 fn add_canary(objects: &mut Objects) {
     let mut canary = objects::identity(CANARY, CANARY, &[]);
@@ -380,7 +408,7 @@ pub(crate) fn edits() -> impl Strategy<Value = Edit> {
         1 => (0..CHECKS).prop_map(Edit::NoCheck),
         5 => (0..POLICIES, written()).prop_map(|(which, written)| Edit::Policy { which, written: written.into() }),
         1 => (0..POLICIES).prop_map(Edit::NoPolicy),
-        6 => (0..POLICIES, parts()).prop_map(|(which, part)| Edit::Twist { which, part }),
+        9 => (0..POLICIES, parts()).prop_map(|(which, part)| Edit::Twist { which, part }),
         1 => good().prop_map(|holds| Edit::List { holds }),
         1 => Just(Edit::NoList),
     ]
@@ -427,6 +455,7 @@ fn parts() -> impl Strategy<Value = Part> {
         services().prop_map(Part::PolicyServices),
         checks().prop_map(Part::PolicyChecks),
         prop::option::of(expression()).prop_map(Part::PolicyExpression),
+        Just(Part::PolicyOpposite),
     ]
 }
 

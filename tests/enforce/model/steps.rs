@@ -5,7 +5,7 @@ use std::time::Duration;
 use postern::enforce::Protocol;
 use proptest::prelude::*;
 
-use super::edits::{Edit, Good, IDENTITIES, SERVICES, edits, good};
+use super::edits::{Edit, Good, IDENTITIES, SERVICES, by_roles, edits, good};
 use super::oracle::Caller;
 use super::trust::CERTIFICATES;
 
@@ -26,6 +26,8 @@ pub(crate) enum Step {
     Change(Change),
     /// Something changes in the middle of a step, at the question of a number.
     During { question: usize, change: Change, step: Box<Step> },
+    /// An edit is taken back at once, and a step comes in between.
+    Flash { edit: Edit, step: Box<Step> },
     /// The task that decides again has its turn.
     Turn,
     /// It has as many as it wants.
@@ -82,13 +84,17 @@ pub(crate) enum Sight {
 }
 
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec(step(), 1..80)
+    (any::<bool>(), prop::collection::vec(step(), 1..80)).prop_map(|(roles, steps)| {
+        let written = by_roles().into_iter().filter(|_| roles).map(|edit| Step::Change(Change::Edit(edit)));
+        written.chain(steps).collect()
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
     // What began before the clock was set back may be decided for that time: a moment later than anything anybody looks at.
     let meanwhile = changes().prop_filter("time goes on", |change| !matches!(change, Change::SetBack(_)));
     let during = (1usize..24, meanwhile, prop_oneof![1 => connect(), 4 => request(), 2 => Just(Step::Turn)]);
+    let flash = (edits(), prop_oneof![1 => connect(), 3 => request()]);
     prop_oneof![
         1 => connect(),
         7 => request(),
@@ -97,6 +103,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Hold),
         8 => changes().prop_map(Step::Change),
         4 => during.prop_map(|(question, change, step)| Step::During { question, change, step: step.into() }),
+        2 => flash.prop_map(|(edit, step)| Step::Flash { edit, step: step.into() }),
         4 => Just(Step::Turn),
         2 => Just(Step::Settle),
     ]

@@ -108,6 +108,12 @@ impl Walk {
                 Ok(())
             }
             Step::During { question, change, step } => self.interrupted(*question, change, step),
+            Step::Flash { edit, step } => {
+                self.town.change(&Change::Edit(edit.clone()));
+                self.take(step)?;
+                self.town.change(&Change::Revert);
+                Ok(())
+            }
             Step::Turn => {
                 self.turns(1);
                 Ok(())

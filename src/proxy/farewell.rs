@@ -30,6 +30,9 @@ const POLICY_VIOLATION: u16 = 1008;
 /// Ends a request over HTTP/1.1 whose connection came back: with the refusal that it would get now if no byte of an answer went
 /// out, with a close frame on a WebSocket, and without a word in the middle of anything. Returns the stream while a word is on its
 /// way over it.
+///
+/// Where there is no word TLS is not closed in order either: an answer that lasts until its connection ends would be taken for
+/// whole.
 pub(super) async fn over_http1(loan: &Loan, session: &Session, ended: &Ended) -> Option<Stream> {
     let (mut stream, progress, asked) = loan.reclaim()?;
     let word = if progress.is_untouched() {
@@ -37,10 +40,10 @@ pub(super) async fn over_http1(loan: &Loan, session: &Session, ended: &Ended) ->
     } else if progress.takes_a_frame() && asked.websocket {
         close_frame(ended.denial.reason.code())
     } else {
-        Vec::new()
+        return None;
     };
     say(&mut stream, &word).await;
-    (!word.is_empty()).then_some(stream)
+    Some(stream)
 }
 
 /// Ends a gRPC call whose stream came back, with the status in trailers, or in the head if that was not sent.

@@ -240,6 +240,8 @@ pub const STORE_CLOSE_WAIT_MAX: Duration = Duration::from_secs(10);
 pub const STORE_COMMIT_RECORDS_MAX: usize = 256;
 /// Longest time one commit waits for company after the one before it.
 pub const STORE_GATHER_WAIT_MAX: Duration = Duration::from_millis(5);
+/// Longest time that records nobody waits for are gathered before they are committed.
+pub const STORE_UNAWAITED_WAIT_MAX: Duration = Duration::from_millis(50);
 /// Facts that the store holds once for all devices that share them; later ones are stored with each device. A device that reports
 /// something else each time must not fill the disk.
 pub const STORED_FACTS_MAX: u64 = 100_000;

@@ -188,7 +188,7 @@ async fn next(body: &mut RecvStream) -> Option<std::result::Result<Bytes, h2::Er
 
 /// Everything until the connection is closed, in order or not.
 async fn rest(stream: &mut TlsStream<TcpStream>) -> Vec<u8> {
-    let mut rest = Vec::new();
+    let mut rest = Vec::with_capacity(2048);
     let _ = stream.read_to_end(&mut rest).await;
     rest
 }

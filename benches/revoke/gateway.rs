@@ -38,7 +38,7 @@ pub(crate) struct Addresses {
 
 impl Gateway {
     pub(crate) fn start(world: &World) -> Result<Self> {
-        let log = world.path("log");
+        let log = world.path("log/gateway");
         let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
         command.arg("run").arg("--config").arg(world.path("postern.yaml"));
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;

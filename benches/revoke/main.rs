@@ -18,6 +18,8 @@
 //!
 //! `cargo bench --bench revoke`, or with `-- --identities 100 --flips 10`.
 
+#[path = "../allocator.rs"]
+mod allocator;
 mod conversation;
 mod crowd;
 mod gateway;

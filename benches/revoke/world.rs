@@ -68,6 +68,8 @@ impl World {
         let bystanders = (0..BYSTANDERS).map(|number| device(bystander_name(number))).collect::<Result<_>>()?;
         let operator = Arc::new(client_config(&pki.join("ca.pem"), None)?);
         fs::create_dir(folder.path().join("policy"))?;
+        // Not beside what the gateway watches: it would look after its own lines.
+        fs::create_dir(folder.path().join("log"))?;
         let world = World { folder, crowd, bystanders, operator };
         // JSON is YAML too.
         fs::write(world.path("policy/objects.yaml"), objects(identities, origin).to_string())?;

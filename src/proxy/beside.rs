@@ -20,6 +20,18 @@ pub(super) async fn unless<W: Future, S: Future>(work: W, other: S) -> Result<W:
     .await
 }
 
+/// Has the work done until something else is ready, which counts first: then the work is not looked at again.
+pub(super) async fn until<W: Future, S: Future>(work: W, other: S) -> Result<W::Output, S::Output> {
+    let (mut work, mut other) = (pin!(work), pin!(other));
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(happened) = other.as_mut().poll(context) {
+            return Poll::Ready(Err(happened));
+        }
+        work.as_mut().poll(context).map(Ok)
+    })
+    .await
+}
+
 /// A future that is polled only when it was woken itself, however often the task is polled for other reasons.
 pub(super) struct Seldom<F> {
     inner: Pin<Box<F>>,
@@ -120,6 +132,19 @@ mod tests {
     async fn work_that_is_done_counts_before_what_happens_at_the_same_time() {
         assert!(unless(async {}, Seldom::new(async {})).await.is_ok());
         assert!(unless(std::future::pending::<()>(), Seldom::new(async {})).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn work_is_not_looked_at_again_once_something_counts_before_it() {
+        let asked = AtomicUsize::new(0);
+        let happens = async {
+            turns(3).await;
+            7
+        };
+        let work = Counted(Box::pin(turns(100)), &asked);
+        assert_eq!(until(work, happens).await, Err(7));
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+        assert_eq!(until(async { 1 }, std::future::pending::<()>()).await, Ok(1));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,7 +15,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::server::ShutdownWatch;
 
-use super::beside::{Seldom, unless};
+use super::beside::{Seldom, unless, until};
 use super::farewell;
 use super::gate::Gate;
 use super::lent_stream::StreamLoan;
@@ -103,7 +103,7 @@ where
         // Where it is ended the work is dropped, and with it the upstream's part. What was lent comes back; an HTTP/2 stream that was
         // not is reset.
         let ended = match silence {
-            None => unless(work, signal.rung()).await.map_err(Some),
+            None => until(work, signal.rung()).await.map_err(Some),
             Some(silence) => {
                 let too_much = async {
                     tokio::select! {

@@ -88,7 +88,6 @@ impl TcpServices {
         let account = Account::of(&permit, published.upstream(service).map(|metrics| metrics.bytes()));
         let outcome = tokio::select! {
             biased;
-            outcome = self.pass_on(&permit, &request_id, &mut client, &account) => outcome,
             ended = signal.rung() => {
                 if let Some(session) = signal.session() {
                     gate.tell_of_end(session, ended);
@@ -97,6 +96,7 @@ impl TcpServices {
                 gate.metrics().revoked(ended.cause.code(), ended.since.elapsed().as_secs_f64());
                 return farewell::linger(client).await;
             }
+            outcome = self.pass_on(&permit, &request_id, &mut client, &account) => outcome,
         };
         close(&mut client).await;
         if let Some(metrics) = published.upstream(service) {

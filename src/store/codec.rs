@@ -56,9 +56,13 @@ pub enum RecordFault {
     Unrepresentable,
 }
 
+/// What most records have room in.
+const USUAL_BYTES: usize = 1024;
+
 /// Writes `record` in the current format.
 pub(super) fn encode<T: Serialize>(table: Table, key: &str, record: &T) -> Result<Vec<u8>, RecordError> {
-    let mut bytes = vec![FORMAT_JSON];
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    bytes.push(FORMAT_JSON);
     match serde_json::to_writer(&mut bytes, record) {
         Ok(()) => Ok(bytes),
         Err(_) => Err(broken(table, key, RecordFault::Unrepresentable)),

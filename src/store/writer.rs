@@ -3,6 +3,7 @@
 //! Writes reach the backend in the order in which they entered the queue. A lone write is committed at once; while a
 //! commit runs, the next ones gather. On the heels of a commit that served several callers the thread waits a moment
 //! for them to come back with more, so that a steady crowd shares commits instead of alternating large and tiny ones.
+//! What nobody waits for is gathered until somebody does, or until it is enough or old enough.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ use super::observer::{Commit, StoreObserver};
 use crate::clock::Stopwatch;
 use crate::limits::{
     STORE_CLOSE_WAIT_MAX, STORE_COMMIT_RECORDS_MAX, STORE_COMMIT_WAIT_MAX, STORE_GATHER_WAIT_MAX,
-    STORE_QUEUE_PAGES_MAX, STORE_ROOM_WAIT_MAX, STORE_WRITE_PAGES_MAX,
+    STORE_QUEUE_PAGES_MAX, STORE_ROOM_WAIT_MAX, STORE_UNAWAITED_WAIT_MAX, STORE_WRITE_PAGES_MAX,
 };
 
 /// The queue in front of a backend and the thread that empties it.
@@ -132,6 +133,8 @@ struct Queue {
 #[derive(Default)]
 struct QueueState {
     submissions: VecDeque<Submission>,
+    /// How many of them somebody waits for.
+    awaited: usize,
     /// How many submissions the thread waits for.
     wanted: usize,
     closed: bool,
@@ -143,8 +146,11 @@ impl Queue {
         if state.closed {
             return Err(StoreError::Closed);
         }
+        let is_awaited = submission.reply.is_some();
+        state.awaited += usize::from(is_awaited);
         state.submissions.push_back(submission);
-        if state.submissions.len() >= state.wanted {
+        let is_first_awaited = is_awaited && state.awaited == 1;
+        if is_first_awaited || state.submissions.len() >= state.wanted {
             self.arrived.notify_one();
         }
         Ok(())
@@ -162,16 +168,21 @@ impl Queue {
         while state.submissions.is_empty() && !state.closed {
             state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        let first = Stopwatch::start();
+        state.wanted = STORE_COMMIT_RECORDS_MAX;
+        while state.awaited == 0 && state.submissions.len() < state.wanted && !state.closed {
+            let Some(left) = left_of(STORE_UNAWAITED_WAIT_MAX, first.elapsed()) else { break };
+            state = self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
         state.wanted = previous.map_or(1, |previous| previous.served.min(STORE_COMMIT_RECORDS_MAX));
-        while state.submissions.len() < state.wanted && !state.closed {
+        while state.awaited > 0 && state.submissions.len() < state.wanted && !state.closed {
             let passed = previous.map_or(Duration::MAX, |previous| previous.ended.elapsed());
-            let Some(left) = STORE_GATHER_WAIT_MAX.checked_sub(passed).filter(|left| !left.is_zero()) else {
-                break;
-            };
+            let Some(left) = left_of(STORE_GATHER_WAIT_MAX, passed) else { break };
             state = self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let mut batch = Batch::default();
         while let Some(submission) = state.submissions.pop_front_if(|next| batch.has_room_for(next)) {
+            state.awaited -= usize::from(submission.reply.is_some());
             batch.add(submission);
         }
         (!batch.waiting.is_empty()).then_some(batch)
@@ -181,6 +192,11 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is left of a wait; `None` when it is over.
+fn left_of(wait: Duration, passed: Duration) -> Option<Duration> {
+    wait.checked_sub(passed).filter(|left| !left.is_zero())
 }
 
 /// Submissions that share one commit.
@@ -202,6 +218,11 @@ impl Batch {
         self.pages += submission.room.num_permits();
         self.writes.extend(submission.writes);
         self.waiting.push((submission.reply, submission.room));
+    }
+
+    /// How many callers wait for it.
+    fn awaited(&self) -> usize {
+        self.waiting.iter().filter(|(reply, _)| reply.is_some()).count()
     }
 
     fn answer(self, result: &Result<(), StoreError>) {
@@ -226,7 +247,7 @@ struct Committer {
 #[derive(Clone, Copy)]
 struct Previous {
     ended: Stopwatch,
-    /// How many writes it answered: so many callers may be about to come back.
+    /// How many callers it answered: so many may be about to come back.
     served: usize,
 }
 
@@ -234,7 +255,7 @@ impl Committer {
     fn run(mut self) -> Result<(), StoreError> {
         while let Some(batch) = self.queue.take_batch(self.previous) {
             let result = self.commit(&batch);
-            self.previous = Some(Previous { ended: Stopwatch::start(), served: batch.waiting.len() });
+            self.previous = Some(Previous { ended: Stopwatch::start(), served: batch.awaited() });
             batch.answer(&result);
         }
         attempt(|| self.backend.close())

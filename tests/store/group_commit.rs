@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use postern::clock::Timestamp;
-use postern::limits::{STORE_COMMIT_RECORDS_MAX, STORE_QUEUE_PAGES_MAX, STORE_WRITE_PAGES_MAX};
+use postern::clock::{Stopwatch, Timestamp};
+use postern::limits::{
+    STORE_COMMIT_RECORDS_MAX, STORE_QUEUE_PAGES_MAX, STORE_UNAWAITED_WAIT_MAX, STORE_WRITE_PAGES_MAX,
+};
 use postern::store::{Backend, Store, StoreError, Table, Write};
 use tokio::task::JoinSet;
 
@@ -267,6 +269,30 @@ async fn dropping_the_last_handle_still_writes_out_the_queue() {
     drop(held);
     closed.recv_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(backend.batches().concat().len(), 2);
+}
+
+// Thousands of failure records come within a second when a policy shuts many out. On their own they were committed some fifty at a
+// time, and took the processor from what they tell of.
+#[tokio::test]
+async fn what_nobody_waits_for_is_gathered_until_somebody_does() {
+    let backend = FaultyBackend::new();
+    let (store, counts) = store_over(&backend);
+    let took = Stopwatch::start();
+    for n in 0..100 {
+        store.write_later(vec![put(&format!("k{n}"), b"")]).unwrap();
+        std::thread::yield_now();
+    }
+    store.write(vec![put("awaited", b"")]).await.unwrap();
+    // On a machine that is busy with other things the time may be over earlier than the writing.
+    let in_time = took.elapsed().as_millis() / STORE_UNAWAITED_WAIT_MAX.as_millis();
+    let commits = counts.committed.lock().unwrap().clone();
+    assert_eq!(commits.iter().map(|(writes, _)| writes).sum::<usize>(), 101);
+    assert!(commits.len() as u128 <= 1 + in_time, "{commits:?}");
+    // And by itself when nobody does.
+    store.write_later(vec![put("last", b"")]).unwrap();
+    while backend.get(Table::Postures, "last").unwrap().is_none() {
+        std::thread::yield_now();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -63,7 +63,11 @@ fn shown(value: &Value) -> String {
         Value::Object(members) => {
             // A certificate is a page of letters; where it lies tells as much.
             let members = members.iter().filter(|(name, _)| *name != "pem");
-            members.map(|(name, value)| format!("{name}={}", shown(value))).collect::<Vec<_>>().join(" ")
+            let told = members.map(|(name, value)| match value {
+                Value::Object(_) => format!("{name}=({})", shown(value)),
+                value => format!("{name}={}", shown(value)),
+            });
+            told.collect::<Vec<_>>().join(" ")
         }
         other => other.to_string(),
     }

@@ -180,7 +180,10 @@ fn advice(reason: &str, called: &str) -> String {
         "mfa-not-passed" | "mfa-timed-out" | "mfa-required-after-wake" | "mfa-required-after-unlock" => {
             "enter a code of your authenticator app"
         }
+        "os-version-not-allowed" => "install a supported version of the operating system",
+        "domain-not-allowed" | "domain-not-joined" => "join this device to the domain",
         "process-not-running" => "start the program",
+        "volume-not-encrypted" => "encrypt the disk",
         "firewall-off" => "turn the firewall on",
         "antivirus-off" => "turn the antivirus on",
         "antivirus-outdated" => "update the antivirus' signatures",
@@ -224,7 +227,7 @@ open  app    app.example
 open  safe   for 5m 1s unless something changes
 shut  wiki   wiki.example
       disk (volume-not-encrypted): Turn on LUKS.
-      os (os-version-not-allowed): ask whoever runs the gateway
+      os (os-version-not-allowed): install a supported version of the operating system
       code (mfa-timed-out): enter a code of your authenticator app
 shut  vault
       posture-failed: This device is not ready.

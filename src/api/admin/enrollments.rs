@@ -10,9 +10,8 @@ use http::StatusCode;
 
 use super::Admin;
 use super::objects::Parameters;
-use super::writes::{Scene, edit_identity, must_not_be_from_a_file};
+use super::writes::{Scene, edit_identity, must_not_be_from_a_file, written};
 use crate::api::access::Operator;
-use crate::api::body::{self, BodyBounds};
 use crate::api::enroller::{Enroller, without_certificates};
 use crate::api::refusal::Refusal;
 use crate::clock::Timestamp;
@@ -107,8 +106,7 @@ async fn create(
     Extension(operator): Extension<Operator>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    operator.must_be_admin()?;
-    let body = body::json(request, BodyBounds::WRITE).await?;
+    let body = written(&operator, request).await?;
     let id = edit_identity(admin, operator, "enrolment begun", move |scene| {
         scene.admin.enroller("method")?;
         let wanted = openziti::create_enrollment(&body, scene.now)?;
@@ -140,8 +138,7 @@ async fn refresh(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    operator.must_be_admin()?;
-    let body = body::json(request, BodyBounds::WRITE).await?;
+    let body = written(&operator, request).await?;
     let id = edit_identity(admin, operator, "enrolment moved", move |scene| {
         let (now, expires_at) = (scene.now, openziti::refresh_enrollment(&body, scene.now)?);
         let known = waiting_for(scene.objects(), &id)?;
@@ -234,8 +231,7 @@ async fn enrol_again(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    operator.must_be_admin()?;
-    let body = body::json(request, BodyBounds::WRITE).await?;
+    let body = written(&operator, request).await?;
     let id = edit_identity(admin, operator, "certificate taken back, enrolment begun", move |scene| {
         let expires_at = openziti::refresh_enrollment(&body, scene.now)?;
         begun(scene, &without(&id, scene)?, expires_at)

@@ -9,8 +9,8 @@ use axum::{Json, Router};
 
 use super::Admin;
 use super::explain::find_identity;
+use super::writes::written;
 use crate::api::access::Operator;
-use crate::api::body::{self, BodyBounds};
 use crate::api::refusal::Refusal;
 use crate::api::writing::to_its_end;
 use crate::decision::Lock;
@@ -50,8 +50,7 @@ async fn lock(
     Path(wanted): Path<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    operator.must_be_admin()?;
-    let body = body::json(request, BodyBounds::WRITE).await?;
+    let body = written(&operator, request).await?;
     let id = named(&admin, &wanted)?;
     let lock = native::read_lock(&body).map_err(|problem| {
         let parsed = problem.path != ".";

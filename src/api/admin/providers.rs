@@ -7,8 +7,8 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 
 use super::Admin;
+use super::writes::written;
 use crate::api::access::Operator;
-use crate::api::body::{self, BodyBounds};
 use crate::api::refusal::Refusal;
 use crate::dialect::cloudflare;
 use crate::dialect::openziti::{self, ErrorCode};
@@ -25,8 +25,7 @@ pub(super) async fn write(
     Path((identity, connection)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    operator.must_be_admin()?;
-    let body = body::json(request, BodyBounds::WRITE).await?;
+    let body = written(&operator, request).await?;
     let (identity, connection) = (IdentityId::new(identity), ConnectionId::new(connection));
     let device = admin.enforcer.device_of_known(&identity).ok_or(ErrorCode::NotFound)?;
     let provider = {

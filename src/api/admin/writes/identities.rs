@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 
-use super::{Admin, Edit, Kind, Scene, must_not_be_from_a_file};
+use super::{Admin, Edit, Kind, Scene, must_not_be_from_a_file, written};
 use crate::api::access::Operator;
 use crate::api::body::{self, BodyBounds};
 use crate::api::refusal::Refusal;
@@ -116,8 +116,7 @@ async fn assign(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    operator.must_be_admin()?;
-    let body = body::json(request, BodyBounds::WRITE).await?;
+    let body = written(&operator, request).await?;
     edit_identity(admin, operator, "configs assigned", move |scene| {
         let known = Identities::find(&id, scene)?;
         let service_configs = openziti::read_assignments(&body, known, scene.objects())?;

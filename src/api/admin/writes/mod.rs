@@ -197,7 +197,7 @@ async fn delete<K: Kind>(
 }
 
 /// The body of a request that writes, from somebody who may.
-async fn written(operator: &Operator, request: Request) -> Result<Bytes, Refusal> {
+pub(super) async fn written(operator: &Operator, request: Request) -> Result<Bytes, Refusal> {
     operator.must_be_admin()?;
     body::json(request, BodyBounds::WRITE).await
 }

@@ -11,6 +11,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[cfg(unix)]
 use super::demo;
 
+/// What commands read that speak to a running gateway, for the end of their help.
+macro_rules! environment {
+    () => {
+        "
+
+Environment:
+  POSTERN_ADMIN_URL, POSTERN_ADMIN_CA             where the admin API is and whose certificate it has
+  POSTERN_ADMIN_TOKEN, POSTERN_ADMIN_TOKEN_FILE   the operator's token, or the file that holds it"
+    };
+}
+
 mod admin;
 mod agent;
 mod exchange;

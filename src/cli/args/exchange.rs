@@ -43,7 +43,8 @@ admin API, in this order; every object is told with what became of it. What has 
 as it is. What a gateway has no use for (routers, authentication policies, CAs) is left, and what it cannot do is left out. A \
 policy is never taken with a posture check less. Certificates are not in such a file: give identities `subjects`, or one-time \
 tokens.",
-    after_long_help = "\
+    after_long_help = concat!(
+        "\
 Examples:
   postern import openziti export.yaml --dry-run
   postern import openziti export.json --ca pki/ca.pem --token-file ops.token
@@ -52,11 +53,9 @@ Examples:
 Exit codes:
   0  everything that a gateway has use for is there
   1  something was refused, the file was not understood, or the gateway did not answer
-  2  the command line was not understood
-
-Environment:
-  POSTERN_ADMIN_URL, POSTERN_ADMIN_CA             where the admin API is and whose certificate it has
-  POSTERN_ADMIN_TOKEN, POSTERN_ADMIN_TOKEN_FILE   the operator's token, or the file that holds it"
+  2  the command line was not understood",
+        environment!()
+    )
 )]
 pub struct ImportArgs {
     /// The language of the file.
@@ -79,7 +78,8 @@ pub struct ImportArgs {
 Write the objects of a running gateway in a public language.
 
 Each language says what it has words for. Objects from policy files are among them; secrets and one-time tokens never are.",
-    after_long_help = "\
+    after_long_help = concat!(
+        "\
 Examples:
   postern export --dialect openziti > export.json
   postern export --dialect openziti --format yaml > export.yaml
@@ -88,11 +88,9 @@ Examples:
 Exit codes:
   0  written
   1  not written, and why is printed
-  2  the command line was not understood
-
-Environment:
-  POSTERN_ADMIN_URL, POSTERN_ADMIN_CA             where the admin API is and whose certificate it has
-  POSTERN_ADMIN_TOKEN, POSTERN_ADMIN_TOKEN_FILE   the operator's token, or the file that holds it"
+  2  the command line was not understood",
+        environment!()
+    )
 )]
 pub struct ExportArgs {
     /// The language.

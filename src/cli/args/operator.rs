@@ -43,7 +43,8 @@ Lock an identity out, whatever it has open.
 
 The lock is durable and in force when the command ends: what the identity has open is cut, and its connections and \
 requests are refused with `identity-locked` until the lock ends by itself or is taken away. Locking again replaces the lock.",
-    after_long_help = "\
+    after_long_help = concat!(
+        "\
 Examples:
   postern lock alice-laptop --for 12h --reason 'reported stolen'
   postern lock alice-laptop --reason 'under investigation' --ca pki/ca.pem --token-file ops.token
@@ -51,11 +52,9 @@ Examples:
 Exit codes:
   0  the identity is locked
   1  it is not, and why is printed
-  2  the command line was not understood
-
-Environment:
-  POSTERN_ADMIN_URL, POSTERN_ADMIN_CA             where the admin API is and whose certificate it has
-  POSTERN_ADMIN_TOKEN, POSTERN_ADMIN_TOKEN_FILE   the operator's token, or the file that holds it"
+  2  the command line was not understood",
+        environment!()
+    )
 )]
 pub struct LockArgs {
     /// The identity's id or name.
@@ -78,18 +77,17 @@ pub struct LockArgs {
 Take the lock of an identity away.
 
 Everything else decides again at once whether the identity gets in: its certificate, the policy and its device's posture.",
-    after_long_help = "\
+    after_long_help = concat!(
+        "\
 Examples:
   postern unlock alice-laptop
 
 Exit codes:
   0  the identity is not locked any more
   1  nothing changed, for example because it was not locked
-  2  the command line was not understood
-
-Environment:
-  POSTERN_ADMIN_URL, POSTERN_ADMIN_CA             where the admin API is and whose certificate it has
-  POSTERN_ADMIN_TOKEN, POSTERN_ADMIN_TOKEN_FILE   the operator's token, or the file that holds it"
+  2  the command line was not understood",
+        environment!()
+    )
 )]
 pub struct UnlockArgs {
     /// The identity's id or name.
@@ -104,7 +102,8 @@ pub struct UnlockArgs {
 #[command(
     long_about = "\
 List the locks on identities that hold now.",
-    after_long_help = "\
+    after_long_help = concat!(
+        "\
 Examples:
   postern locks
   postern locks --output json | jq -r .identity.name
@@ -112,11 +111,9 @@ Examples:
 Exit codes:
   0  listed; there may be none
   1  not listed, and why is printed
-  2  the command line was not understood
-
-Environment:
-  POSTERN_ADMIN_URL, POSTERN_ADMIN_CA             where the admin API is and whose certificate it has
-  POSTERN_ADMIN_TOKEN, POSTERN_ADMIN_TOKEN_FILE   the operator's token, or the file that holds it"
+  2  the command line was not understood",
+        environment!()
+    )
 )]
 pub struct LocksArgs {
     #[command(flatten)]

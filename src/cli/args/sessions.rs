@@ -12,7 +12,8 @@ List what is under way in a running gateway, or end some of it.
 
 Every request, stream, TCP connection and client connection under way is a session. One that is ended may be begun again \
 by its client; `postern lock` keeps an identity out.",
-    after_long_help = "\
+    after_long_help = concat!(
+        "\
 Examples:
   postern sessions list --identity alice-laptop
   postern sessions kill 4711
@@ -20,11 +21,9 @@ Examples:
 Exit codes:
   0  done
   1  not done, and why is printed
-  2  the command line was not understood
-
-Environment:
-  POSTERN_ADMIN_URL, POSTERN_ADMIN_CA             where the admin API is and whose certificate it has
-  POSTERN_ADMIN_TOKEN, POSTERN_ADMIN_TOKEN_FILE   the operator's token, or the file that holds it"
+  2  the command line was not understood",
+        environment!()
+    )
 )]
 pub struct SessionsArgs {
     /// What to do.
@@ -46,7 +45,8 @@ pub enum SessionsAction {
 #[command(
     long_about = "\
 List what is under way, the oldest first: number, protocol, identity and service of each session.",
-    after_long_help = "\
+    after_long_help = concat!(
+        "\
 Examples:
   postern sessions list
   postern sessions list --service payroll --output json | jq -r .id
@@ -54,11 +54,9 @@ Examples:
 Exit codes:
   0  listed; there may be none
   1  not listed, and why is printed
-  2  the command line was not understood
-
-Environment:
-  POSTERN_ADMIN_URL, POSTERN_ADMIN_CA             where the admin API is and whose certificate it has
-  POSTERN_ADMIN_TOKEN, POSTERN_ADMIN_TOKEN_FILE   the operator's token, or the file that holds it"
+  2  the command line was not understood",
+        environment!()
+    )
 )]
 pub struct SessionsListArgs {
     /// Only those of this identity, by id or name.
@@ -82,18 +80,17 @@ pub struct SessionsListArgs {
 End sessions, now, each in the way that its protocol has for that.
 
 The first one that cannot be ended ends the command.",
-    after_long_help = "\
+    after_long_help = concat!(
+        "\
 Examples:
   postern sessions kill 4711 4712
 
 Exit codes:
   0  they are ended
   1  one of them is not, for example because it was over already
-  2  the command line was not understood
-
-Environment:
-  POSTERN_ADMIN_URL, POSTERN_ADMIN_CA             where the admin API is and whose certificate it has
-  POSTERN_ADMIN_TOKEN, POSTERN_ADMIN_TOKEN_FILE   the operator's token, or the file that holds it"
+  2  the command line was not understood",
+        environment!()
+    )
 )]
 pub struct SessionsKillArgs {
     /// The sessions' numbers, as the list has them.

@@ -26,6 +26,9 @@ pub(crate) enum Step {
     Change(Change),
     /// Something changes in the middle of a step, at the question of a number.
     During { question: usize, change: Change, step: Box<Step> },
+    /// Clients end everything, and in the middle of the step with which somebody begins anew a device reports: one that has nothing
+    /// under way, which is the only one that nobody is told of.
+    Alone { question: usize, report: Change, step: Box<Step> },
     /// An edit is taken back at once, and a step comes in between.
     Flash { edit: Edit, step: Box<Step> },
     /// The task that decides again has its turn.
@@ -94,6 +97,7 @@ fn step() -> impl Strategy<Value = Step> {
     // What began before the clock was set back may be decided for that time: a moment later than anything anybody looks at.
     let meanwhile = changes().prop_filter("time goes on", |change| !matches!(change, Change::SetBack(_)));
     let during = (1usize..24, meanwhile, prop_oneof![1 => connect(), 4 => request(), 2 => Just(Step::Turn)]);
+    let alone = (1usize..12, reports(), request());
     let flash = (edits(), prop_oneof![1 => connect(), 3 => request()]);
     prop_oneof![
         1 => connect(),
@@ -103,6 +107,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Hold),
         8 => changes().prop_map(Step::Change),
         4 => during.prop_map(|(question, change, step)| Step::During { question, change, step: step.into() }),
+        3 => alone.prop_map(|(question, report, step)| Step::Alone { question, report, step: step.into() }),
         2 => flash.prop_map(|(edit, step)| Step::Flash { edit, step: step.into() }),
         4 => Just(Step::Turn),
         2 => Just(Step::Settle),
@@ -138,9 +143,8 @@ pub(crate) fn changes() -> impl Strategy<Value = Change> {
     let back = millis(&[1, 1000, 6_000, 10_000, 60_000]);
     let lasts = prop::option::weighted(0.7, prop::sample::select(vec![5, 30, 600]).prop_map(Duration::from_secs));
     let somebody = || prop::option::weighted(0.8, 0..IDENTITIES);
-    let report = (0..IDENTITIES, prop::bool::weighted(0.3), prop::collection::vec(sights(), 1..4));
     prop_oneof![
-        6 => report.prop_map(|(identity, signed, sights)| Change::Report { identity, signed, sights }),
+        6 => reports(),
         2 => certificates().prop_map(|certificate| Change::PassMfa { certificate }),
         1 => (0..IDENTITIES).prop_map(|identity| Change::WithdrawMfa { identity }),
         7 => edits().prop_map(Change::Edit),
@@ -154,6 +158,11 @@ pub(crate) fn changes() -> impl Strategy<Value = Change> {
         2 => (somebody(), lasts).prop_map(|(identity, lasts)| Change::Lock { identity, lasts }),
         3 => somebody().prop_map(|identity| Change::Unlock { identity }),
     ]
+}
+
+fn reports() -> impl Strategy<Value = Change> {
+    let report = (0..IDENTITIES, prop::bool::weighted(0.3), prop::collection::vec(sights(), 1..4));
+    report.prop_map(|(identity, signed, sights)| Change::Report { identity, signed, sights })
 }
 
 fn sights() -> impl Strategy<Value = Sight> {

@@ -108,6 +108,10 @@ impl Walk {
                 Ok(())
             }
             Step::During { question, change, step } => self.interrupted(*question, change, step),
+            Step::Alone { question, report, step } => {
+                self.live.clear();
+                self.interrupted(*question, report, step)
+            }
             Step::Flash { edit, step } => {
                 self.town.change(&Change::Edit(edit.clone()));
                 self.take(step)?;

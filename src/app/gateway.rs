@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::Readiness;
 use crate::decision::Failure;
-use crate::enforce::Enforcer;
+use crate::enforce::{Enforcer, busy};
 use crate::proxy::{Ending, Listener, Patience, Pools, TcpServices, UpstreamRouter};
 
 use super::postern::{Postern, StartError};
@@ -228,7 +228,7 @@ async fn ended(front: JoinHandle<()>) {
 async fn keep_pools(pools: Arc<Pools>, enforcer: Arc<Enforcer>, stop: CancellationToken) {
     let mut generations = enforcer.generations();
     loop {
-        pools.adopt(enforcer.published().snapshot());
+        busy(|| pools.adopt(enforcer.published().snapshot()));
         let Some(Ok(())) = stop.run_until_cancelled(generations.changed()).await else { return };
     }
 }

@@ -7,3 +7,23 @@ pub fn busy<T>(work: impl FnOnce() -> T) -> T {
         _ => work(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn others_have_their_turn_meanwhile() {
+        let (told, heard) = mpsc::channel();
+        let work = tokio::spawn(async move { busy(|| heard.recv()) });
+        tokio::spawn(async move { told.send(7) }).await.unwrap().unwrap();
+        assert_eq!(work.await.unwrap(), Ok(7));
+    }
+
+    #[tokio::test]
+    async fn work_is_done_where_there_is_one_thread_only() {
+        assert_eq!(busy(|| 7), 7);
+    }
+}

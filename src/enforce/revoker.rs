@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::busy::busy;
 use super::device::Device;
 use super::endings::Pace;
 use super::enforcer::{Enforcer, comes_in};
@@ -22,6 +23,7 @@ use super::waiting::wait_until_or_set_back;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::decision::{Denial, DenialReason, engine};
 use crate::policy::diff::Changes;
+use crate::policy::snapshot::Snapshot;
 
 /// The task that decides again. Ends with its enforcer.
 #[derive(Debug, Default)]
@@ -197,8 +199,13 @@ impl Revoker {
     async fn adopt(&mut self, enforcer: &Arc<Enforcer>, since: Since) {
         let published = Arc::clone(&enforcer.published());
         let known = std::mem::replace(&mut self.known, Arc::clone(&published));
-        let (old, new) = (known.snapshot(), published.snapshot());
-        let changes = Changes::between(old, new);
+        self.decide_different(enforcer, known.snapshot(), published.snapshot(), since).await;
+        // Nobody else may hold it any more, and to let go of a large policy takes as long as to compile it.
+        busy(move || drop(known));
+    }
+
+    async fn decide_different(&mut self, enforcer: &Arc<Enforcer>, old: &Snapshot, new: &Snapshot, since: Since) {
+        let changes = busy(|| Changes::between(old, new));
         // What was let through by a snapshot that came and went in between has nothing to do with the difference of these two.
         let between = (old.generation(), new.generation());
         let some_went_by = new.generation() > old.generation().saturating_add(1);

@@ -4,24 +4,35 @@
 
 mod allocator;
 #[expect(dead_code, reason = "shared with benches that use more of it")]
+mod credential;
+#[expect(dead_code, reason = "shared with benches that use more of it")]
 mod world;
 
+use std::error::Error;
 use std::hint::black_box;
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group};
+use futures_util::future::join_all;
 use postern::clock::{ManualClock, Stopwatch};
-use postern::enforce::Enforcer;
-use postern::store::{Store, Table};
+use postern::enforce::{Connection, Enforcer};
+use postern::store::Store;
 use postern::telemetry::Metrics;
 use tempfile::TempDir;
 
+use self::credential::Believed;
+
 /// Devices that come back at start.
 const DEVICES: usize = 1_000_000;
-/// Records of one write while the store is filled.
+/// Devices that report at the same time while the store is filled.
 const FILLED_AT_ONCE: usize = 256;
+/// Has this process fill a store and do nothing else.
+const FILL: &str = "--fill";
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 fn intake(criterion: &mut Criterion) {
     let posture = world::healthy();
@@ -31,24 +42,28 @@ fn intake(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn open(folder: &Path) -> Arc<Enforcer> {
+fn open(folder: &Path) -> (Arc<Enforcer>, Store) {
     let (store, _) = Store::open(folder, world::NOW).expect("the store opens");
-    Enforcer::new(ManualClock::at(world::NOW), Metrics::new().expect("metrics register"), store)
+    let metrics = Metrics::new().expect("metrics register");
+    (Enforcer::new(ManualClock::at(world::NOW), metrics, store.clone()), store)
 }
 
-/// Fills a store with a typical posture for each device.
+/// Fills a store as a gateway does, with a typical report of each device.
 fn fill(folder: &Path, devices: usize) {
-    let (store, _) = Store::open(folder, world::NOW).expect("the store opens");
+    let (enforcer, store) = open(folder);
+    enforcer.publish_files(world::objects(devices, 1, 1)).expect("the policy compiles");
+    let published = enforcer.published();
+    let report = |number| {
+        let credential = Believed::of(&format!("spiffe://bench/device/{number}")).expect("a SPIFFE URI");
+        let connection = Connection::new("bench", None, None, Some(credential));
+        let device = enforcer.identify(&published, &connection).expect("a device");
+        let enforcer = &enforcer;
+        async move { enforcer.report(&device, &world::typical_report(number)).await.expect("the report is stored") }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let numbers: Vec<_> = (0..devices).collect();
     runtime.block_on(async {
-        for numbers in numbers.chunks(FILLED_AT_ONCE) {
-            let write = |number: &usize| {
-                let posture = world::typical(*number);
-                Store::put_of(Table::Postures, &format!("identity-{number:07}"), &posture).expect("it can be written")
-            };
-            store.write_later(numbers.iter().map(write).collect()).ok();
-            store.flush().await.expect("it is written");
+        for first in (0..devices).step_by(FILLED_AT_ONCE) {
+            join_all((first..devices.min(first + FILLED_AT_ONCE)).map(report)).await;
         }
         store.close().await.expect("the store closes");
     });
@@ -59,10 +74,13 @@ fn restore(_: &mut Criterion) {
     // `cargo test` runs benches too, without saying `--bench`.
     let devices = if std::env::args().any(|argument| argument == "--bench") { DEVICES } else { 1000 };
     let folder = TempDir::new().expect("a folder");
-    fill(folder.path(), devices);
+    // In another process: what it took in memory is nothing to this one's.
+    let this = std::env::current_exe().expect("this program has a file");
+    let filled = Command::new(this).arg(FILL).arg(folder.path()).arg(devices.to_string()).status();
+    assert!(filled.expect("it can be started").success());
     let before = resident();
     let started = Stopwatch::start();
-    let enforcer = open(folder.path());
+    let (enforcer, _store) = open(folder.path());
     let opened = started.seconds();
     let restored = enforcer.restore().expect("the store can be read");
     let ready = started.seconds();
@@ -82,4 +100,14 @@ fn resident() -> usize {
 }
 
 criterion_group!(benches, intake, restore);
-criterion_main!(benches);
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let [first, folder, devices] = arguments.as_slice()
+        && first == FILL
+    {
+        return fill(Path::new(folder), devices.parse().expect("a number"));
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

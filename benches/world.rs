@@ -191,6 +191,20 @@ pub(crate) fn typical(number: usize) -> Posture {
     posture
 }
 
+/// A report after which a device is in its typical posture.
+pub(crate) fn typical_report(number: usize) -> Report {
+    let Posture { os, domain, macs, processes, .. } = typical(number);
+    let single = [
+        os.map(|fact| Seen::Os(fact.value)),
+        domain.map(|fact| Seen::Domain(fact.value)),
+        macs.map(|fact| Seen::Macs(fact.value)),
+    ];
+    let processes = processes.into_iter().map(|fact| Seen::Process(fact.value));
+    let observations = single.into_iter().flatten().chain(processes);
+    let observations = observations.map(|seen| Observation { asked_by: None, seen }).collect();
+    Report { received_at: NOW, source: Source::Device, observations }
+}
+
 /// A posture that fails the OS check.
 pub(crate) fn outdated() -> Posture {
     posture("5.10.0")

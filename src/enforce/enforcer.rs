@@ -547,15 +547,14 @@ impl Enforcer {
         let mut restored = Restored::default();
         let restoring = Restoring::begin(&self.shared_facts, &self.store)?;
         let dangling = Mutex::new(Vec::new());
-        let mut skipped = self.store.load_each(Table::Postures, |identity: String, record: Record| match restoring
-            .keep(&identity, record)
-        {
+        let take = |identity: String, record: Record| match restoring.keep(&identity, record) {
             Ok(kept) => {
                 let identity = IdentityId::from(identity.as_str());
                 self.devices.insert(identity.clone(), Arc::new(Device::new(identity, kept)));
             }
             Err(error) => dangling.lock().unwrap_or_else(PoisonError::into_inner).push(error),
-        })?;
+        };
+        let mut skipped = self.store.load_each(Table::Postures, take)?;
         skipped.extend(dangling.into_inner().unwrap_or_else(PoisonError::into_inner));
         let all_were_read = skipped.is_empty();
         skipped.extend(restoring.finish(&self.store, all_were_read));

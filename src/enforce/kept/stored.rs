@@ -15,7 +15,7 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::shared::{Kind, Shared, SharedFacts};
-use super::{Addresses, Kept, Observed, Rare, What};
+use super::{Addresses, Kept, Observed, Rare, What, with_value};
 use crate::clock::Timestamp;
 use crate::id::IdentityId;
 use crate::limits::STORE_WRITE_PAGES_MAX;
@@ -260,16 +260,24 @@ impl<'a> Restoring<'a> {
         let rare = Rare { endpoint, mfa, mfa_passes, sdk, signed_in_at, clock_skew_millis };
         let os = record.os.map(|told| self.observed(told, &self.systems));
         let domain = record.domain.map(|told| self.observed(told, &self.texts));
-        let processes = record.processes.into_iter().map(|told| self.observed(told, &self.processes));
         Some(Kept {
             os: transposed(os)?,
             domain: transposed(domain)?,
-            macs: record.macs,
-            processes: processes.collect::<Option<_>>()?,
+            macs: record.macs.map(|fact| Box::new(with_value(*fact, fitted))),
+            processes: self.all_observed(record.processes)?,
             rare: rare.boxed(),
             checked_in_at: record.checked_in_at,
             inventory: record.inventory,
         })
+    }
+
+    fn all_observed(&self, told: Vec<Told<Process>>) -> Option<Box<[Observed<Process>]>> {
+        // Room for as many as there are: a vector that grew keeps more than it needs, also when it is told to shrink.
+        let mut observed = Vec::with_capacity(told.len());
+        for told in told {
+            observed.push(self.observed(told, &self.processes)?);
+        }
+        Some(observed.into_boxed_slice())
     }
 
     fn observed<T>(&self, told: Told<T>, stored: &Stored<What<T>>) -> Option<Observed<T>>
@@ -294,6 +302,13 @@ impl<'a> Restoring<'a> {
         }
         self.skipped
     }
+}
+
+/// The same in no more room than it needs.
+fn fitted(addresses: Addresses) -> Addresses {
+    let mut fitted = Vec::with_capacity(addresses.len());
+    fitted.extend(addresses);
+    fitted.into_boxed_slice()
 }
 
 fn transposed<T>(found: Option<Option<T>>) -> Option<Option<T>> {

@@ -248,7 +248,7 @@ pub const STORED_FACTS_MAX: u64 = 100_000;
 /// Records read from the store in one step.
 pub const STORE_SCAN_RECORDS_MAX: usize = 256;
 /// Memory the on-disk store may use to cache pages, in bytes.
-pub const STORE_CACHE_BYTES: usize = 64 * 1024 * 1024;
+pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// How many times the duration of an opening to wait, after an error on disk, before opening the store again.
 pub const STORE_REOPEN_PAUSE_FACTOR: u32 = 10;
 /// Files a data directory may hold that were moved aside at the same millisecond.

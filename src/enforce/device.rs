@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::nonces::Nonces;
+use super::nonces::{Nonce, Nonces};
 use crate::clock::Timestamp;
 use crate::decision::cache::VerdictCache;
 use crate::decision::{Asker, Failure, Lock};
@@ -28,10 +28,8 @@ pub struct Device {
     /// The number of what is known, once it is in force; read on its own where nothing else of it is needed.
     revision: AtomicU64,
     pub(super) verdicts: VerdictCache,
-    /// Most devices have none.
-    failures: Mutex<Option<Box<Ring>>>,
-    nonces: Nonces,
-    seen: Mutex<Seen>,
+    /// Most devices have none of it.
+    seldom: Mutex<Option<Box<Seldom>>>,
     /// What it has under way.
     pub(super) under_way: UnderWay,
     /// Held while a report is taken in, so that reports of one device follow each other.
@@ -46,6 +44,14 @@ pub struct Known {
     kept: Kept,
     /// The lock that was put on last, whether or not it still holds.
     pub lock: Option<Arc<Lock>>,
+}
+
+/// What few devices have: refusals, and a client that asks what it may reach or signs its reports.
+#[derive(Debug, Default)]
+struct Seldom {
+    failures: Ring,
+    nonces: Nonces,
+    seen: Seen,
 }
 
 /// What the device's client was last told of what it may reach, as a digest, and since when that is so.
@@ -86,9 +92,7 @@ impl Device {
             known: ArcSwap::from_pointee(Known { revision: 0, kept, lock: None }),
             revision: AtomicU64::new(0),
             verdicts: VerdictCache::default(),
-            failures: Mutex::default(),
-            nonces: Nonces::default(),
-            seen: Mutex::default(),
+            seldom: Mutex::default(),
             under_way: UnderWay::new(),
             intake: tokio::sync::Mutex::default(),
         }
@@ -104,9 +108,15 @@ impl Device {
         self.known.load()
     }
 
-    /// The numbers that are out for its signed reports.
-    pub fn nonces(&self) -> &Nonces {
-        &self.nonces
+    /// Gives out a number for a signed report; `None` when the system has no random bytes. When many are out the oldest stops
+    /// counting.
+    pub fn give_nonce(&self, now: Timestamp) -> Option<Nonce> {
+        self.seldom().get_or_insert_default().nonces.give(now)
+    }
+
+    /// Uses a number up. Whether it counted: it was given to this device, was not used before, and is not too old.
+    pub fn take_nonce(&self, text: &str, now: Timestamp) -> bool {
+        self.seldom().as_mut().is_some_and(|seldom| seldom.nonces.take(text, now))
     }
 
     /// Replaces what is known; cached verdicts on the old posture no longer count.
@@ -138,7 +148,8 @@ impl Device {
     /// When what the device may reach last changed, as far as anybody looked; `digest` stands for what it may reach `now`. A change
     /// always has a later time than the one before.
     pub fn last_change(&self, digest: u64, now: Timestamp) -> Timestamp {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seldom = self.seldom();
+        let seen = &mut seldom.get_or_insert_default().seen;
         if seen.digest != digest || seen.at == Timestamp::default() {
             let at = now.max(seen.at.after(Duration::from_millis(1)));
             *seen = Seen { digest, at };
@@ -148,8 +159,8 @@ impl Device {
 
     /// Adds a failure to the ring and returns the slot it takes on disk.
     pub(super) fn record(&self, failure: Arc<Failure>) -> u64 {
-        let mut ring = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let ring = ring.get_or_insert_default();
+        let mut seldom = self.seldom();
+        let ring = &mut seldom.get_or_insert_default().failures;
         if ring.newest_last.len() >= limits::FAILURES_PER_IDENTITY_MAX {
             ring.newest_last.pop_front();
         }
@@ -170,15 +181,30 @@ impl Device {
         stored.sort_by_key(|(_, failure)| failure.when);
         let next = stored.last().map_or(0, |(slot, _)| slot.wrapping_add(1));
         let surplus = stored.len().saturating_sub(limits::FAILURES_PER_IDENTITY_MAX);
-        let mut ring = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let ring = ring.get_or_insert_default();
+        let mut seldom = self.seldom();
+        let ring = &mut seldom.get_or_insert_default().failures;
         ring.newest_last = stored.into_iter().skip(surplus).map(|(_, failure)| Arc::new(failure)).collect();
         ring.recorded = next;
     }
 
     /// The last failures, oldest first.
     pub fn failures(&self) -> Vec<Arc<Failure>> {
-        let ring = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.iter().flat_map(|ring| &ring.newest_last).cloned().collect()
+        self.seldom().iter().flat_map(|seldom| &seldom.failures.newest_last).cloned().collect()
+    }
+
+    fn seldom(&self) -> MutexGuard<'_, Option<Box<Seldom>>> {
+        self.seldom.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The allocator's next size is 224 bytes, and there are a million of these.
+    #[test]
+    fn a_device_is_small() {
+        let counts = 2 * size_of::<usize>();
+        assert!(size_of::<Device>() + counts <= 192, "{}", size_of::<Device>());
     }
 }

@@ -31,7 +31,7 @@ pub use connections::ConnectionStates;
 pub use device::Device;
 pub use enforcer::{Enforcer, ReportRefused, Restored};
 pub use locks::{LockRefused, Locked};
-pub use nonces::{Nonce, Nonces};
+pub use nonces::Nonce;
 pub use objects::{Change, ChangeRefused, Object, ObjectId, Turn};
 pub use published::Published;
 pub use second_factor::{FactorRefused, SecondFactors};

@@ -1,7 +1,6 @@
 //! Numbers given to one device for its signed reports: each for one use, and for a while.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +15,7 @@ const NONCE_BYTES: usize = 24;
 
 /// The numbers of one device that are out, oldest first.
 #[derive(Debug, Default)]
-pub struct Nonces(Mutex<VecDeque<Nonce>>);
+pub(super) struct Nonces(VecDeque<Nonce>);
 
 /// A number, and how long it may be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,25 +28,23 @@ pub struct Nonce {
 
 impl Nonces {
     /// Gives out a number; `None` when the system has no random bytes. When many are out the oldest stops counting.
-    pub fn give(&self, now: Timestamp) -> Option<Nonce> {
+    pub(super) fn give(&mut self, now: Timestamp) -> Option<Nonce> {
         let mut bytes = [0; NONCE_BYTES];
         SystemRandom::new().fill(&mut bytes).ok()?;
         let nonce =
             Nonce { text: URL_SAFE_NO_PAD.encode(bytes), expires_at: now.after(limits::EVIDENCE_NONCE_LIFETIME) };
-        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if out.len() >= limits::EVIDENCE_NONCES_PER_IDENTITY_MAX {
-            out.pop_front();
+        if self.0.len() >= limits::EVIDENCE_NONCES_PER_IDENTITY_MAX {
+            self.0.pop_front();
         }
-        out.push_back(nonce.clone());
+        self.0.push_back(nonce.clone());
         Some(nonce)
     }
 
     /// Uses a number up. Whether it counted: it was given to this device, was not used before, and is not too old.
-    pub fn take(&self, text: &str, now: Timestamp) -> bool {
-        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        out.retain(|nonce| now < nonce.expires_at);
-        let found = out.iter().position(|nonce| nonce.text.as_bytes().ct_eq(text.as_bytes()).into());
-        found.and_then(|position| out.remove(position)).is_some()
+    pub(super) fn take(&mut self, text: &str, now: Timestamp) -> bool {
+        self.0.retain(|nonce| now < nonce.expires_at);
+        let found = self.0.iter().position(|nonce| nonce.text.as_bytes().ct_eq(text.as_bytes()).into());
+        found.and_then(|position| self.0.remove(position)).is_some()
     }
 }
 
@@ -59,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_number_counts_once() {
-        let nonces = Nonces::default();
+        let mut nonces = Nonces::default();
         let nonce = nonces.give(NOW).unwrap();
         assert!(nonces.take(&nonce.text, NOW));
         assert!(!nonces.take(&nonce.text, NOW));
@@ -68,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_number_counts_for_a_while_and_for_its_own_device() {
-        let (nonces, others) = (Nonces::default(), Nonces::default());
+        let (mut nonces, mut others) = (Nonces::default(), Nonces::default());
         let nonce = nonces.give(NOW).unwrap();
         assert!(!others.take(&nonce.text, NOW));
         assert!(!nonces.take(&nonce.text, nonce.expires_at));
@@ -78,12 +75,12 @@ mod tests {
 
     #[test]
     fn few_are_out_at_a_time() {
-        let nonces = Nonces::default();
+        let mut nonces = Nonces::default();
         let first = nonces.give(NOW).unwrap();
         for _ in 0..limits::EVIDENCE_NONCES_PER_IDENTITY_MAX {
             nonces.give(NOW).unwrap();
         }
         assert!(!nonces.take(&first.text, NOW));
-        assert_eq!(nonces.0.lock().unwrap().len(), limits::EVIDENCE_NONCES_PER_IDENTITY_MAX);
+        assert_eq!(nonces.0.len(), limits::EVIDENCE_NONCES_PER_IDENTITY_MAX);
     }
 }

@@ -39,7 +39,7 @@ async fn wanted(State(client): State<Client>, Extension(asker): Extension<Asker>
 async fn nonce(State(client): State<Client>, Extension(asker): Extension<Asker>) -> Result<Response, Refusal> {
     let device = &asker.device;
     let now = client.enforcer.clock().now();
-    let nonce = device.nonces().give(now).ok_or(ErrorCode::Unavailable)?;
+    let nonce = device.give_nonce(now).ok_or(ErrorCode::Unavailable)?;
     let data = json!({ "nonce": nonce.text, "expiresAt": nonce.expires_at, "time": now });
     Ok(Json(json!({ "data": data, "meta": {} })).into_response())
 }

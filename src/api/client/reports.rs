@@ -120,7 +120,7 @@ impl Client {
     /// Whoever signs gets the number for the next report with the reply, so that no other question is needed.
     fn offer_number(&self, device: &Device, response: &mut Response) {
         let signs = device.known().posture().signed_in_at.is_some() && response.status().is_success();
-        let nonce = signs.then(|| device.nonces().give(self.enforcer.clock().now())).flatten();
+        let nonce = signs.then(|| device.give_nonce(self.enforcer.clock().now())).flatten();
         if let Some(value) = nonce.and_then(|nonce| HeaderValue::try_from(nonce.text).ok()) {
             response.headers_mut().insert(NONCE_FIELD, value);
         }

@@ -29,7 +29,7 @@ pub(super) fn verify(
     device: &Device,
     now: Timestamp,
 ) -> Result<(), EvidenceProblem> {
-    if !device.nonces().take(&presented.nonce, now) {
+    if !device.take_nonce(&presented.nonce, now) {
         return Err(EvidenceProblem::Nonce);
     }
     if !presented.is_timely(now) {

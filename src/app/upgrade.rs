@@ -192,6 +192,10 @@ impl Predecessor {
                     Err(error) => break Err(error),
                 }
             };
+            if let Err(error) = enforcer.records_are_kept().await {
+                tracing::warn!(%error, kept, "the predecessor's last refusals are kept in memory only");
+                return;
+            }
             match end {
                 Ok(()) => tracing::info!(kept, "the predecessor has ended; its last refusals are kept"),
                 Err(error) => {

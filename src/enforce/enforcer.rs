@@ -478,6 +478,11 @@ impl Enforcer {
         failures
     }
 
+    /// Waits until the failures recorded so far are on disk, or it is known that they are not.
+    pub async fn records_are_kept(&self) -> Result<(), StoreError> {
+        self.store.flush().await
+    }
+
     /// Keeps a failure in its identity's ring, and on disk as soon as the store gets to it.
     pub fn record(&self, failure: Failure) {
         let device = self.device_of(&failure.identity);

@@ -127,6 +127,11 @@ impl<T> Shared<T> {
     pub(super) fn was_stored(&self) -> bool {
         self.is_stored.swap(true, Ordering::AcqRel)
     }
+
+    /// The store is about to forget it: whoever needs it has to write it again.
+    pub(super) fn is_forgotten(&self) {
+        self.is_stored.store(false, Ordering::Release);
+    }
 }
 
 impl<T: PartialEq> PartialEq for Shared<T> {

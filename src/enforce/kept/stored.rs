@@ -341,9 +341,17 @@ fn used<T>(stored: &Stored<T>) -> u64 {
     stored.values().map(|(_, is_used)| u64::from(is_used.load(Ordering::Relaxed))).sum()
 }
 
+/// The keys of facts to which nobody referred. Those who report such a fact later write it again.
 fn unused<T: Kind>(stored: &Stored<T>) -> Vec<String> {
     let unused = stored.iter().filter(|(_, (_, is_used))| !is_used.load(Ordering::Relaxed));
-    unused.map(|(number, _)| key::<T>(*number)).collect()
+    let forgotten = unused.map(|(&number, (fact, _))| {
+        // Of two that are equal one stands for both.
+        if fact.number() == number {
+            fact.is_forgotten();
+        }
+        key::<T>(number)
+    });
+    forgotten.collect()
 }
 
 /// What the store has no room to forget now is forgotten at another start.

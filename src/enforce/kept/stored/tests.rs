@@ -106,6 +106,41 @@ async fn facts_that_nobody_refers_to_go_at_the_next_start() {
     assert_eq!(facts(&store).await, ["process/2"]);
 }
 
+/// What a start had the store forget counted as stored, so that the next device that reported it was lost at the start after.
+#[tokio::test]
+async fn a_fact_that_was_forgotten_is_written_again() {
+    let store = Store::memory().unwrap();
+    let shared = SharedFacts::default();
+    keep(&shared, &store, "alice", with_process("/usr/bin/old")).await;
+    keep(&shared, &store, "alice", with_process("/usr/bin/new")).await;
+
+    let started = SharedFacts::default();
+    restored(&started, &store);
+    assert_eq!(keep(&started, &store, "bob", with_process("/usr/bin/old")).await, 2);
+    let found = restored(&SharedFacts::default(), &store);
+    assert_eq!(found.skipped, []);
+    assert_eq!(found.devices[1].1.posture(), with_process("/usr/bin/old"));
+}
+
+/// A fact may be there under two numbers. The device that refers to one of them must not keep the other from being written.
+#[tokio::test]
+async fn of_two_equal_facts_the_one_that_is_left_is_not_taken_for_the_other() {
+    let store = Store::memory().unwrap();
+    keep(&SharedFacts::default(), &store, "alice", with_process("/usr/bin/agent")).await;
+    let again = SharedFacts::default();
+    again.number_from(1);
+    keep(&again, &store, "alice", with_process("/usr/bin/agent")).await;
+    assert_eq!(facts(&store).await, ["process/1", "process/2"]);
+
+    let started = SharedFacts::default();
+    restored(&started, &store);
+    assert_eq!(facts(&store).await, ["process/2"]);
+    keep(&started, &store, "bob", with_process("/usr/bin/agent")).await;
+    let found = restored(&SharedFacts::default(), &store);
+    assert_eq!(found.skipped, []);
+    assert_eq!(found.devices.len(), 2);
+}
+
 #[tokio::test]
 async fn while_a_device_cannot_be_read_every_fact_stays() {
     let store = Store::memory().unwrap();

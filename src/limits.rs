@@ -512,6 +512,9 @@ pub const REDECISIONS_AT_A_STRETCH: usize = 256;
 pub const ENDINGS_AT_ONCE: usize = 64;
 /// Longest such wait: what is no longer allowed does not go on because something else is slow to end.
 pub const ENDINGS_WAIT_MAX: Duration = Duration::from_millis(5);
+/// Most bytes of a response that are kept back until they are flushed, so that a head and a short body go out together. Longer
+/// bodies go out with their head as they come.
+pub const GATHERED_BYTES_MAX: usize = 4096;
 /// Longest wait for a client to take the last word on something that is no longer allowed.
 pub const FAREWELL_WRITE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long a client's bytes are read and thrown away after the last word, so that it reaches the client.

@@ -16,7 +16,7 @@ use pingora::protocols::http::v2::server::HttpSession;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::loan::{Asked, Loan};
+use super::loan::{Asked, Loan, Returned};
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use super::respond::{self, Reply};
@@ -28,13 +28,13 @@ use crate::limits::{FAREWELL_LINGER_BYTES_MAX, FAREWELL_LINGER_MAX, FAREWELL_WRI
 const POLICY_VIOLATION: u16 = 1008;
 
 /// Ends a request over HTTP/1.1 whose connection came back: with the refusal that it would get now if no byte of an answer went
-/// out, with a close frame on a WebSocket, and without a word in the middle of anything. Returns the stream while a word is on its
-/// way over it.
+/// out, with a close frame on a WebSocket, and without a word in the middle of anything. What was written and has not gone out is
+/// not sent. Returns the stream while a word is on its way over it.
 ///
 /// Where there is no word TLS is not closed in order either: an answer that lasts until its connection ends would be taken for
 /// whole.
 pub(super) async fn over_http1(loan: &Loan, session: &Session, ended: &Ended) -> Option<Stream> {
-    let (mut stream, progress, asked) = loan.reclaim()?;
+    let Returned { mut stream, progress, asked, .. } = loan.reclaim()?;
     let word = if progress.is_untouched() {
         refusal(session, &ended.denial, &asked)
     } else if progress.takes_a_frame() && asked.websocket {

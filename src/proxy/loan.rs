@@ -1,9 +1,11 @@
 //! The byte stream of an HTTP/1 connection, lent to Pingora.
 //!
 //! Pingora drops a connection together with the work on it. This one comes back instead, so that a last word can be said on it;
-//! and it tells how far the response has got, which decides what that word may be.
+//! and it tells how far the response has got, which decides what that word may be. Small writes are gathered on the way.
 
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -18,6 +20,7 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::gathering::Gathering;
 use super::progress::Progress;
 
 tokio::task_local! {
@@ -31,9 +34,20 @@ pub(super) struct Loan(Mutex<Account>);
 
 #[derive(Debug, Default)]
 struct Account {
-    returned: Option<Stream>,
+    returned: Option<(Stream, Vec<u8>)>,
     progress: Progress,
     asked: Asked,
+}
+
+/// A stream that came back.
+pub(super) struct Returned {
+    pub(super) stream: Stream,
+    /// What Pingora wrote last and did not flush.
+    pub(super) unsent: Vec<u8>,
+    /// How far the response got, by what did go out.
+    pub(super) progress: Progress,
+    /// What had been asked for.
+    pub(super) asked: Asked,
 }
 
 /// What of a request matters for its refusal.
@@ -51,7 +65,7 @@ impl Loan {
     /// Lends a stream.
     pub(super) fn of(stream: Stream) -> (Arc<Self>, Stream) {
         let loan = Arc::new(Loan::default());
-        let lent = Lent { stream: Some(stream), loan: Arc::clone(&loan) };
+        let lent = Lent { stream: Some(stream), gathering: Gathering::default(), loan: Arc::clone(&loan) };
         (loan, Box::new(lent))
     }
 
@@ -68,12 +82,17 @@ impl Loan {
         self.with(|account| account.asked = asked);
     }
 
-    /// The stream, once it was let go of, with how far the response had got and what had been asked for.
-    pub(super) fn reclaim(&self) -> Option<(Stream, Progress, Asked)> {
+    /// The stream, once it was let go of.
+    pub(super) fn reclaim(&self) -> Option<Returned> {
         self.with(|account| {
-            let stream = account.returned.take()?;
-            Some((stream, std::mem::take(&mut account.progress), std::mem::take(&mut account.asked)))
+            let (stream, unsent) = account.returned.take()?;
+            let (progress, asked) = (mem::take(&mut account.progress), mem::take(&mut account.asked));
+            Some(Returned { stream, unsent, progress, asked })
         })
+    }
+
+    fn went_out(&self, bytes: &[u8]) {
+        self.with(|account| account.progress.advance(bytes));
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Account) -> T) -> T {
@@ -86,13 +105,14 @@ impl Loan {
 struct Lent {
     /// `None` only while it is being dropped.
     stream: Option<Stream>,
+    gathering: Gathering,
     loan: Arc<Loan>,
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let stream = self.stream.take();
-        self.loan.with(|account| account.returned = stream);
+        let returned = self.stream.take().map(|stream| (stream, self.gathering.take()));
+        self.loan.with(|account| account.returned = returned);
     }
 }
 
@@ -100,54 +120,64 @@ impl Lent {
     fn pinned(&mut self) -> io::Result<Pin<&mut Stream>> {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
+
+    fn poll_gather(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let Lent { stream, gathering, loan } = self;
+        let stream = stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        gathering.poll_write(Pin::new(stream), context, slices, &mut |bytes| loan.went_out(bytes))
+    }
+
+    fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Lent { stream, gathering, loan } = self;
+        let stream = stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        gathering.poll_drain(Pin::new(stream), context, &mut |bytes| loan.went_out(bytes))
+    }
 }
 
 impl AsyncRead for Lent {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.pinned()?.poll_read(context, into)
+        let read = self.pinned()?.poll_read(context, into);
+        // Nobody waits for a client that waits for what was kept back.
+        if read.is_pending() && !self.gathering.is_empty() && self.poll_drain(context)?.is_ready() {
+            let _ = self.pinned()?.poll_flush(context)?;
+        }
+        read
     }
 }
 
 impl AsyncWrite for Lent {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(self.pinned()?.poll_write(context, bytes))?;
-        self.loan.with(|account| account.progress.advance(bytes.get(..written).unwrap_or(bytes)));
-        Poll::Ready(Ok(written))
+        self.poll_gather(context, &[IoSlice::new(bytes)])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(context))?;
         self.pinned()?.poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(context))?;
         self.pinned()?.poll_shutdown(context)
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
+        slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(self.pinned()?.poll_write_vectored(context, slices))?;
-        let mut left = written;
-        self.loan.with(|account| {
-            for slice in slices {
-                let part = slice.get(..left).unwrap_or(slice);
-                account.progress.advance(part);
-                left = left.saturating_sub(part.len());
-            }
-        });
-        Poll::Ready(Ok(written))
+        self.poll_gather(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+        true
     }
 }
 
 #[async_trait]
 impl Shutdown for Lent {
     async fn shutdown(&mut self) {
+        // What cannot be sent any more is lost to the client with its connection.
+        let _ = poll_fn(|context| self.poll_drain(context)).await;
         if let Some(stream) = &mut self.stream {
             stream.shutdown().await;
         }

@@ -62,6 +62,7 @@ mod conduct;
 mod enforced;
 mod farewell;
 mod gate;
+mod gathering;
 mod head;
 pub mod headers;
 pub mod hygiene;

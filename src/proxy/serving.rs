@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::beside::{Seldom, unless};
 use super::farewell;
 use super::gate::Gate;
-use super::loan::{LOAN, Loan};
+use super::loan::{LOAN, Loan, Returned};
 use crate::enforce::{EndSignal, Place};
 use crate::limits::CONNECTION_FAREWELL_WAIT_MAX;
 
@@ -38,8 +38,8 @@ impl Serving<'_> {
             let (loan, lent) = Loan::of(stream);
             let work = LOAN.scope(Arc::clone(&loan), app.process_new(lent, &stopped));
             self.drive(work, &stop, false).await;
-            if let Some((mut stream, ..)) = loan.reclaim() {
-                farewell::say(&mut stream, &[]).await;
+            if let Some(Returned { mut stream, unsent, .. }) = loan.reclaim() {
+                farewell::say(&mut stream, &unsent).await;
             }
         }
     }

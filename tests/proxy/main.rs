@@ -8,6 +8,7 @@ mod bodies;
 mod conduct;
 mod foreign;
 mod front_door;
+mod gathering;
 mod hygiene;
 mod identity_headers;
 mod listener;

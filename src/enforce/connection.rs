@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwapOption;
 
 use crate::clock::Timestamp;
-use crate::decision::cache::Basis;
-use crate::decision::{DenialReason, Verdict};
+use crate::decision::DenialReason;
+use crate::decision::permit::Permit;
 use crate::policy::{ServiceIndex, Subject};
 
 use super::device::Device;
+use super::settled::{Grounds, Reading, Settled};
 
 /// The certificate a connection was made with.
 ///
@@ -99,29 +100,14 @@ pub struct Connection {
     hot: Hot,
 }
 
-/// What every request of the connection looks at, in one line of the processor's cache.
+/// What every request of the connection looks at, in neighbouring lines of the processor's cache.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(align(128))]
 struct Hot {
     credential: Option<Arc<dyn Credential>>,
-    settled: ArcSwapOption<Settled>,
+    settled: Settled,
     /// How many requests are under way over it.
     requests: AtomicUsize,
-}
-
-/// A verdict with everything it rests on, beside the connection it was given on.
-#[derive(Debug)]
-pub(super) struct Settled {
-    pub(super) basis: Basis,
-    pub(super) service: ServiceIndex,
-    /// The number of the trust that was asked.
-    pub(super) trust_epoch: u64,
-    /// The moment it was settled for, or the certificate's first one if that is later.
-    pub(super) from: Timestamp,
-    /// The first moment at which time alone may change trust or verdict.
-    pub(super) until: Timestamp,
-    pub(super) device: Arc<Device>,
-    pub(super) verdict: Verdict,
 }
 
 /// Whose connection it is, as one snapshot has it.
@@ -129,27 +115,6 @@ pub(super) struct Settled {
 pub(super) struct Resolved {
     pub(super) generation: u64,
     pub(super) device: Result<Arc<Device>, DenialReason>,
-}
-
-impl Settled {
-    /// Whether somebody holds the verdict, as of course this does.
-    ///
-    /// Looking at it before the device is looked at has the memory of both fetched at once; taking hold of the verdict would wait
-    /// until all that was asked before has arrived.
-    fn is_held(&self) -> bool {
-        match &self.verdict {
-            Ok(permit) => Arc::strong_count(permit) > 0,
-            Err(denial) => Arc::strong_count(denial) > 0,
-        }
-    }
-
-    fn stands(&self, generation: u64, trust_epoch: u64, now: Timestamp) -> bool {
-        self.basis.generation == generation
-            && self.from <= now
-            && now < self.until
-            && self.trust_epoch == trust_epoch
-            && self.basis.revision == self.device.revision()
-    }
 }
 
 impl Connection {
@@ -166,7 +131,7 @@ impl Connection {
             server_name: server_name.map(|name| name.to_ascii_lowercase().into()),
             anonymous: false,
             resolved: ArcSwapOption::empty(),
-            hot: Hot { credential, settled: ArcSwapOption::empty(), requests: AtomicUsize::new(0) },
+            hot: Hot { credential, settled: Settled::default(), requests: AtomicUsize::new(0) },
         }
     }
 
@@ -226,33 +191,45 @@ impl Connection {
         self.resolved.load()
     }
 
-    /// The verdict that was settled for `service` of the snapshot of `generation`, if nothing it rests on has changed, and until
+    /// The permit that was settled for `service` of the snapshot of `generation`, if nothing it rests on has changed, and until
     /// when time alone does not change it.
     ///
-    /// Takes no lock: two atomic loads tell whether posture and trust are what they were. Part of whoever asks: handed back through
-    /// memory, a verdict has to be waited for.
+    /// Takes no lock: atomic loads tell whether posture and trust are what they were. Part of whoever asks: handed back through
+    /// memory, a permit has to be waited for.
     #[inline(always)]
     pub(super) fn settled(
         &self,
         generation: u64,
         service: ServiceIndex,
         now: Timestamp,
-    ) -> Option<(Verdict, Timestamp)> {
-        let settled = self.hot.settled.load();
-        let settled = settled.as_ref()?;
-        let asked =
-            settled.service == service && settled.is_held() && settled.stands(generation, self.trust_epoch(), now);
-        asked.then(|| (settled.verdict.clone(), settled.until))
+    ) -> Option<(Arc<Permit>, Timestamp)> {
+        let Reading { grounds, device, permit } = self.hot.settled.read()?;
+        let permit = permit.as_ref()?;
+        // Held it is, of course. Looking at it before the device is looked at has the memory of both fetched at once; taking hold of
+        // it would wait until all that was asked before has arrived.
+        let asked = grounds.service == service.position()
+            && Arc::strong_count(permit) > 0
+            && self.stand(&grounds, device, generation, now);
+        asked.then(|| (Arc::clone(permit), grounds.until))
     }
 
-    /// Keeps a verdict with the connection, unless one stands there already: a connection that is used for several services
-    /// keeps the first one's, and finds the others with the device.
-    pub(super) fn settle(&self, settled: Settled, now: Timestamp) {
-        let known = self.hot.settled.load();
-        let stands = |known: &Arc<Settled>| known.stands(settled.basis.generation, self.trust_epoch(), now);
-        if settled.until > now && !known.as_ref().is_some_and(stands) {
-            self.hot.settled.store(Some(Arc::new(settled)));
+    /// Keeps a permit with the connection, unless one stands there already: a connection that is used for several services keeps
+    /// the first one's, and finds the others with the device.
+    pub(super) fn settle(&self, grounds: &Grounds, device: &Arc<Device>, permit: &Arc<Permit>, now: Timestamp) {
+        let known = self.hot.settled.read();
+        let stands = known.is_some_and(|known| self.stand(&known.grounds, known.device, grounds.generation, now));
+        if grounds.until > now && !stands {
+            self.hot.settled.write(grounds, device, permit);
         }
+    }
+
+    #[inline(always)]
+    fn stand(&self, grounds: &Grounds, device: &Device, generation: u64, now: Timestamp) -> bool {
+        grounds.generation == generation
+            && grounds.from <= now
+            && now < grounds.until
+            && grounds.trust_epoch == self.trust_epoch()
+            && grounds.revision == device.revision()
     }
 
     pub(super) fn begin_request(&self) {

@@ -21,7 +21,7 @@ use crate::store::{Store, StoreError, Table};
 use crate::telemetry::Metrics;
 
 use super::audit::{Author, Trail};
-use super::connection::{Connection, Enrollment, Resolved, Settled};
+use super::connection::{Connection, Enrollment, Resolved};
 use super::connections::ConnectionStates;
 use super::device::Device;
 use super::failures;
@@ -31,6 +31,7 @@ use super::objects::{Change, Object, merged};
 use super::published::Published;
 use super::revoker::Revoking;
 use super::sessions::Sessions;
+use super::settled::Grounds;
 use super::waiting::Latest;
 
 /// What is in force: policy, devices, failures. Shared by every listener of a gateway.
@@ -262,9 +263,9 @@ impl Enforcer {
         now: Timestamp,
     ) -> (Verdict, Timestamp) {
         let (verdict, until) = match connection.settled(published.snapshot().generation(), service, now) {
-            Some(settled) => {
+            Some((permit, until)) => {
                 self.metrics.verdict_cache_hits.inc();
-                settled
+                (Ok(permit), until)
             }
             None => self.judge(published, connection, service, now),
         };
@@ -295,10 +296,17 @@ impl Enforcer {
         let certificate = connection.fingerprint();
         let (basis, verdict) = self.verdict_and_basis(published.snapshot(), &device, certificate, service, now);
         let until = trust.until.min(cache::valid_until(&verdict));
-        let from = trust.from.max(now);
-        let kept = verdict.clone();
-        connection
-            .settle(Settled { basis, service, trust_epoch: trust.epoch, from, until, device, verdict: kept }, now);
+        if let Ok(permit) = &verdict {
+            let grounds = Grounds {
+                generation: basis.generation,
+                revision: basis.revision,
+                trust_epoch: trust.epoch,
+                service: service.position(),
+                from: trust.from.max(now),
+                until,
+            };
+            connection.settle(&grounds, &device, permit, now);
+        }
         (verdict, until)
     }
 

@@ -21,6 +21,7 @@ mod revoker;
 pub mod second_factor;
 pub mod session;
 pub mod sessions;
+mod settled;
 mod unreadable;
 mod waiting;
 

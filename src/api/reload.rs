@@ -66,8 +66,9 @@ impl ReloadStatus {
 /// Loads the policy files again when an operator asks.
 #[async_trait]
 pub trait Reloader: Send + Sync + std::fmt::Debug {
-    /// Loads once, feeds the [`ReloadStatus`], and answers with the generation now in force, or why nothing changed.
-    async fn reload(&self) -> Result<u64, Findings>;
+    /// Loads once, feeds the [`ReloadStatus`], and answers with the generation now in force, or why nothing changed; `None` when
+    /// the load did not come to an end. What has begun goes on, whether or not somebody waits for it.
+    async fn reload(self: Arc<Self>) -> Option<Result<u64, Findings>>;
 
     /// Brings the warnings of the [`ReloadStatus`] up to what is in force: objects are also made and deleted over the API.
     fn look_over(&self) {}

@@ -3,6 +3,7 @@
 //! [`Postern`] is everything but the gateway's own proxy: whoever runs a Pingora proxy of their own takes it as it is and wraps
 //! their proxy with it. [`Gateway`] is the whole of `postern run`, built on the same public calls.
 
+mod apart;
 mod channel;
 mod gateway;
 mod observers;

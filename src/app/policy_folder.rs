@@ -16,6 +16,8 @@ use crate::policy::compile::CompileError;
 use crate::policy::lint::{self, Suspicion, lint};
 use crate::policy::objects::Origin;
 
+use super::apart::apart;
+
 /// Loads the policy folder into an enforcer, again and again.
 ///
 /// A load that fails changes nothing: the snapshot in force keeps serving and the reasons are kept for the admin API, the log
@@ -122,8 +124,8 @@ impl PolicyFolder {
 
 #[async_trait]
 impl Reloader for PolicyFolder {
-    async fn reload(&self) -> Result<u64, Findings> {
-        tokio::task::block_in_place(|| self.load())
+    async fn reload(self: Arc<Self>) -> Option<Result<u64, Findings>> {
+        apart(move || self.load()).await
     }
 
     fn look_over(&self) {

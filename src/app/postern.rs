@@ -19,6 +19,7 @@ use crate::telemetry::{Metrics, MetricsError};
 use crate::tls::client::{ClientConfigError, outgoing_config};
 use crate::tls::{self, CredentialFactory, EnrolmentCa, EnrolmentCaError, EnrolmentRule, ReloadableVerifier};
 
+use super::apart::apart;
 use super::observers::{HandshakeMetrics, StoreMetrics};
 use super::policy_folder::PolicyFolder;
 use super::side_listeners::SideServices;
@@ -274,13 +275,6 @@ impl Postern {
     pub(super) fn verifier(&self, listener: &'static str) -> Arc<ReloadableVerifier> {
         let observer = HandshakeMetrics { listener, metrics: self.enforcer.metrics().clone() };
         ReloadableVerifier::new(Arc::clone(self.trust.clients()), Arc::clone(self.enforcer.clock()), Arc::new(observer))
-    }
-}
-
-/// Runs blocking work away from the threads that serve.
-async fn apart(work: impl FnOnce() + Send + 'static) {
-    if let Err(error) = tokio::task::spawn_blocking(work).await {
-        tracing::error!(%error, "a reload ended badly");
     }
 }
 

@@ -340,10 +340,10 @@ struct Reload {
 
 #[async_trait]
 impl Reloader for Reload {
-    async fn reload(&self) -> Result<u64, Findings> {
+    async fn reload(self: Arc<Self>) -> Option<Result<u64, Findings>> {
         let now = self.enforcer.clock().now();
         let next = self.next.lock().unwrap().clone();
-        match next {
+        Some(match next {
             Ok(objects) => {
                 let generation = self.enforcer.publish_files(objects).unwrap();
                 self.status.succeeded(now, Findings::new());
@@ -353,7 +353,7 @@ impl Reloader for Reload {
                 self.status.refused(now, findings.clone());
                 Err(findings)
             }
-        }
+        })
     }
 }
 

@@ -49,15 +49,13 @@ pub(super) async fn reload(
     Extension(operator): Extension<Operator>,
 ) -> Result<Response, Refusal> {
     operator.must_be_admin()?;
-    let reloader = Arc::clone(&admin.reloader);
-    // In a task of its own: a load that has begun comes to its end, whether or not the operator waits for it.
-    match tokio::spawn(async move { reloader.reload().await }).await {
-        Ok(Ok(generation)) => {
+    match Arc::clone(&admin.reloader).reload().await {
+        Some(Ok(generation)) => {
             tracing::info!(operator = &*operator.name, generation, "policy loaded again on demand");
             Ok(in_force(&admin))
         }
-        Ok(Err(_)) => Ok((StatusCode::UNPROCESSABLE_ENTITY, in_force(&admin)).into_response()),
-        Err(_) => Err(ErrorCode::Unhandled.into()),
+        Some(Err(_)) => Ok((StatusCode::UNPROCESSABLE_ENTITY, in_force(&admin)).into_response()),
+        None => Err(ErrorCode::Unhandled.into()),
     }
 }
 

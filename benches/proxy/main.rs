@@ -1,8 +1,9 @@
 //! What the gate costs, end to end: a bare Pingora proxy and the same proxy behind Postern, measured in turn.
 //!
 //! Every proxy runs in a process of its own with one worker, all on one processor; the load and the origin are in this
-//! process, on another. All of them use the same listener, the same TLS settings and client-certificate verifier, and the
-//! same settings towards the upstream, so that between `bare Pingora` and `gate` there is the gate and nothing else;
+//! process, on another. All of them use the same TLS settings and client-certificate verifier, and the same settings towards
+//! the upstream. `bare Pingora` listens by itself, as it comes; `gate` stands behind our own listener, because what that does
+//! better or worse is ours as well;
 //! `gateway` is the whole of `postern run` with its own routing. The policy has 1,000 identities, 100 services and 100
 //! policies of five checks, ten of which lead to the service asked for; the device has reported, so that its requests are
 //! allowed from the verdict cache. `logged` writes a line of JSON for every request, as in production, to /dev/null.

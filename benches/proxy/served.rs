@@ -3,20 +3,29 @@
 use std::any::Any;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use clap::{Args, ValueEnum};
 use pingora::apps::ServerApp;
 use pingora::protocols::http::v2::server::default_h2_options;
+use pingora::server::Server;
+use pingora::services::listening::Service;
 use pingora::upstreams::peer::HttpPeer;
 use pingora_proxy::{ProxyHttp, Session, http_proxy};
 use postern::app::{Gateway, Postern};
 use postern::limits::CLIENT_STREAMS_MAX;
 use postern::proxy::{GatedProxy, Listener, UpstreamRouter};
 use postern::telemetry::logs;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use super::{Result, process, world};
+
+/// How long Pingora's server may take until it listens.
+const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 
 /// What stands between the load and the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -84,7 +93,7 @@ async fn start(kind: Kind, postern: Postern, origin: SocketAddr) -> Result<(Sock
             let mut h2_options = default_h2_options();
             h2_options.max_concurrent_streams(CLIENT_STREAMS_MAX);
             app.h2_options = Some(h2_options);
-            listen(&postern, app).await
+            listen_by_itself(&postern, app).await
         }
         Kind::Gate => listen(&postern, postern.gate().protect(trivial, &configuration)).await,
         Kind::Gateway => {
@@ -103,6 +112,29 @@ where
     let (stop, stopped) = watch::channel(None);
     tokio::spawn(listener.serve(stopped));
     Ok((address, Box::new((stop, postern.clone()))))
+}
+
+/// As whoever uses Pingora without us does it: with its own server and the listener of that, buffers and all.
+async fn listen_by_itself<A>(postern: &Postern, app: A) -> Result<(SocketAddr, Box<dyn Any>)>
+where
+    A: ServerApp + Send + Sync + 'static,
+{
+    // It does not tell which port it was given, so it is given one.
+    let address = TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?;
+    let configuration = Arc::into_inner(UpstreamRouter::configuration()).ok_or("somebody else holds the settings")?;
+    let mut server = Server::new_with_opt_and_conf(None, configuration);
+    server.bootstrap();
+    let mut service = Service::new("bare".to_owned(), app);
+    service.add_tls_with_settings(&address.to_string(), None, postern.tls_settings()?);
+    server.add_service(service);
+    std::thread::spawn(move || server.run_forever());
+    timeout(LISTENS_WITHIN, async {
+        while TcpStream::connect(address).await.is_err() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await?;
+    Ok((address, Box::new(postern.clone())))
 }
 
 /// The least that is a proxy: one upstream, with the time limits the gateway's router sets.

@@ -325,7 +325,8 @@ where
                 if let Some(services) = self.tcp_services(&gated.connection) {
                     // What is under way is the connection to the service; it is entered as that.
                     drop(place);
-                    services.serve(&self.gate, &gated.connection, stream).await;
+                    // Apart, so that connections for HTTP, which are most of them, have no room for it.
+                    Box::pin(services.serve(&self.gate, &gated.connection, stream)).await;
                     return None;
                 }
                 let broken = Seldom::new(gated.conduct.broken(self.gate.options.front_door.head_time));

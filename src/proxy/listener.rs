@@ -171,7 +171,9 @@ async fn connection<A>(stream: TcpStream, peer: SocketAddr, door: &Door, app: &A
 where
     A: ServerApp + Send + Sync + 'static,
 {
-    let Ok(entered) = timeout(door.bounds.handshake_time, door.enter(stream, peer)).await else {
+    // Apart, because a handshake needs eight times the room of what comes after it, which lasts.
+    let entering = Box::pin(door.enter(stream, peer));
+    let Ok(entered) = timeout(door.bounds.handshake_time, entering).await else {
         door.count(Some("timed-out"));
         return tracing::info!(%peer, "handshake not finished in time");
     };

@@ -3,6 +3,8 @@
 //! Everything below floor 5 takes the time as an argument; everything above asks the [`Clock`] it was given, so a test
 //! can move time by hand and two runs with the same inputs give the same answers.
 
+mod cooperation;
+
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +12,8 @@ use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
+
+pub use cooperation::{checkpoint, cooperative, let_go};
 
 /// A wall-clock instant in whole milliseconds since the Unix epoch.
 ///

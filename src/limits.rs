@@ -385,9 +385,8 @@ pub const WATCH_QUEUE_MAX: usize = 4;
 pub const WATCH_QUIET: Duration = Duration::from_millis(250);
 /// Longest wait for quiet.
 pub const WATCH_QUIET_WAIT_MAX: Duration = Duration::from_millis(500);
-/// The niceness of a thread that reads files anew: it gets a third of a processor that it shares with one that serves, so that
-/// requests hardly notice, and a change still comes into force while there is nothing but load.
-pub const RELOAD_NICENESS: i32 = 5;
+/// How long cooperative work goes on before it offers its processor to others: what a request may have to wait for it.
+pub const COOPERATIVE_TURN: Duration = Duration::from_micros(200);
 /// Time between comparisons that no event asked for.
 pub const WATCH_POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// Largest watched certificate, key, CA or revocation list, in bytes.

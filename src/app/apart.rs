@@ -5,18 +5,18 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::limits::RELOAD_NICENESS;
+use crate::clock::cooperative;
+use crate::limits::COOPERATIVE_TURN;
 
-/// Runs work that blocks and takes a processor for a while on a thread of its own, which leaves the processor to those that serve
-/// where there are not enough. `None` when that did not come to an end, which is logged.
+/// Runs work that blocks and takes a processor for a while on a thread of its own, which offers that processor to those that serve
+/// again and again. `None` when it did not come to an end, which is logged.
 pub(super) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let runtime = Handle::current();
     let (tell, told) = oneshot::channel();
     let started = thread::Builder::new().name("reload".to_owned()).spawn(move || {
         let _within = runtime.enter();
-        give_way();
         // Whoever asked may have gone away.
-        let _ = tell.send(work());
+        let _ = tell.send(cooperative(COOPERATIVE_TURN, work));
     });
     if let Err(error) = started {
         tracing::error!(%error, "no thread for a reload");
@@ -29,10 +29,22 @@ pub(super) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
     done
 }
 
-/// On Linux a thread has a niceness of its own; elsewhere this would be that of the whole process.
-fn give_way() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, RELOAD_NICENESS) {
-        tracing::debug!(%error, "a reload does not give way");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_is_done_beside_those_that_serve() {
+        let (told, heard) = oneshot::channel();
+        // It waits for the very thread that waits for it.
+        let work = tokio::spawn(apart(move || heard.blocking_recv()));
+        tokio::task::yield_now().await;
+        told.send(7).unwrap();
+        assert_eq!(work.await.unwrap(), Some(Ok(7)));
+    }
+
+    #[tokio::test]
+    async fn a_defect_in_it_is_told() {
+        assert_eq!(apart(|| panic!("a defect")).await, None::<()>);
     }
 }

@@ -1,9 +1,15 @@
 //! Work that takes a processor for a while.
 
-/// Runs work that keeps a processor busy without holding up other tasks, where the runtime has threads to spare.
+use crate::clock::cooperative;
+use crate::limits::COOPERATIVE_TURN;
+
+/// Runs work that keeps a processor busy without holding up other tasks, where the runtime has threads to spare. At its checkpoints
+/// it offers the processor to them.
 pub fn busy<T>(work: impl FnOnce() -> T) -> T {
     match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => {
+            tokio::task::block_in_place(|| cooperative(COOPERATIVE_TURN, work))
+        }
         _ => work(),
     }
 }

@@ -1,5 +1,6 @@
 //! The enforcer: the one object that knows what is in force and answers for it.
 
+use std::mem;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -162,8 +163,10 @@ impl Enforcer {
         let generation = sources.generation.saturating_add(1);
         let changed = Sources { generation, files, stored: sources.stored.clone() };
         let snapshot = compile(merged(&changed), generation)?;
-        *sources = changed;
+        let before = mem::replace(&mut *sources, changed);
         self.publish(snapshot);
+        drop(sources);
+        before.files.let_go();
         Ok(generation)
     }
 
@@ -464,7 +467,7 @@ impl Enforcer {
         let _in_turn = device.intake.lock().await;
         let posture = device.known().posture().apply(report)?;
         let mut keeping = self.shared_facts.keeping(device.identity(), posture)?;
-        self.store.write(std::mem::take(&mut keeping.writes)).await?;
+        self.store.write(mem::take(&mut keeping.writes)).await?;
         self.learn(device, &keeping.confirmed(&self.shared_facts));
         Ok(())
     }

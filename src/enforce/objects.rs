@@ -1,5 +1,6 @@
 //! Objects made through the API: checked against everything else, durable, and then in force, in that order.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
@@ -9,6 +10,7 @@ use super::audit::{AuditEntry, Author, Trail};
 use super::busy::busy;
 use super::enforcer::{Enforcer, Sources};
 use super::unreadable;
+use crate::clock::checkpoint;
 use crate::dialect::cloudflare;
 use crate::id::{
     CertificateId, CheckId, ConfigId, ConfigTypeId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId,
@@ -303,17 +305,21 @@ impl Enforcer {
 /// means it. Lists of serial numbers are checks as well.
 pub(super) fn merged(sources: &Sources) -> Objects {
     let mut objects = sources.stored.clone();
-    objects.identities.extend(sources.files.identities.clone());
-    objects.services.extend(sources.files.services.clone());
-    objects.policies.extend(sources.files.policies.clone());
-    objects.checks.extend(sources.files.checks.clone());
-    objects.lists.extend(sources.files.lists.clone());
-    objects.signing_certificates.extend(sources.files.signing_certificates.clone());
-    objects.integrations.extend(sources.files.integrations.clone());
-    objects.configs.extend(sources.files.configs.clone());
-    objects.config_types.extend(sources.files.config_types.clone());
+    add(&mut objects.identities, &sources.files.identities);
+    add(&mut objects.services, &sources.files.services);
+    add(&mut objects.policies, &sources.files.policies);
+    add(&mut objects.checks, &sources.files.checks);
+    add(&mut objects.lists, &sources.files.lists);
+    add(&mut objects.signing_certificates, &sources.files.signing_certificates);
+    add(&mut objects.integrations, &sources.files.integrations);
+    add(&mut objects.configs, &sources.files.configs);
+    add(&mut objects.config_types, &sources.files.config_types);
     for rule in objects.lists.values().filter_map(|list| cloudflare::implicit_rule(list)) {
         objects.checks.entry(rule.check.id.clone()).or_insert_with(|| Arc::new(rule));
     }
     objects
+}
+
+fn add<K: Ord + Clone, V>(to: &mut BTreeMap<K, Arc<V>>, from: &BTreeMap<K, Arc<V>>) {
+    to.extend(from.iter().inspect(|_| checkpoint()).map(|(key, object)| (key.clone(), Arc::clone(object))));
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::clock::checkpoint;
 use crate::policy::snapshot::{ServiceIndex, Snapshot};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::{DecisionCounters, UpstreamMetrics};
@@ -19,15 +20,24 @@ impl Published {
     pub fn new(snapshot: Snapshot, metrics: &Metrics) -> Arc<Self> {
         let counters = snapshot
             .services()
+            .inspect(|_| checkpoint())
             .enumerate()
             .map(|(position, service)| metrics.decision_counters(position, &service.name))
             .collect();
         let upstreams = snapshot
             .services()
+            .inspect(|_| checkpoint())
             .enumerate()
             .map(|(position, service)| Arc::new(metrics.upstream(position, &service.name)))
             .collect();
         Arc::new(Published { snapshot, counters, upstreams })
+    }
+
+    /// Lets go of it piece by piece, where nobody else holds it.
+    pub(super) fn let_go(self: Arc<Self>) {
+        if let Some(last) = Arc::into_inner(self) {
+            last.snapshot.let_go();
+        }
     }
 
     /// The snapshot.

@@ -201,7 +201,7 @@ impl Revoker {
         let known = std::mem::replace(&mut self.known, Arc::clone(&published));
         self.decide_different(enforcer, known.snapshot(), published.snapshot(), since).await;
         // Nobody else may hold it any more, and to let go of a large policy takes as long as to compile it.
-        busy(move || drop(known));
+        busy(move || known.let_go());
     }
 
     async fn decide_different(&mut self, enforcer: &Arc<Enforcer>, old: &Snapshot, new: &Snapshot, since: Since) {

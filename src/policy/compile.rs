@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::clock::checkpoint;
 use crate::posture::check::{Check, Predicate};
 
 use super::expression::InvalidExpression;
@@ -134,7 +135,7 @@ fn tokens(objects: &Objects) -> HashMap<Arc<str>, IdentityIndex> {
 
 /// Keys to their positions in a sorted map.
 fn positions<K: std::hash::Hash + Eq, I>(keys: impl Iterator<Item = K>, index: fn(u32) -> I) -> HashMap<K, I> {
-    keys.zip(0u32..).map(|(key, position)| (key, index(position))).collect()
+    keys.zip(0u32..).inspect(|_| checkpoint()).map(|(key, position)| (key, index(position))).collect()
 }
 
 #[derive(Default)]
@@ -175,6 +176,7 @@ impl Compiler {
         let mut compiled = Vec::with_capacity(objects.identities.len());
         let mut names: HashMap<&str, &Arc<Identity>> = HashMap::with_capacity(objects.identities.len());
         for (identity, position) in objects.identities.values().zip(0u32..) {
+            checkpoint();
             if let Some(holder) = names.insert(&identity.name, identity) {
                 let problem = CompileProblem::DuplicateName(holder.id.as_str().into());
                 self.error("identity", identity.id.as_str(), &identity.name, &identity.meta.origin, problem);
@@ -189,6 +191,7 @@ impl Compiler {
             compiled.push(CompiledIdentity { object: Arc::clone(identity), attributes });
         }
         for (identity, position) in objects.identities.values().zip(0u32..) {
+            checkpoint();
             self.entities.identities.insert(identity.id.as_str().into(), position);
         }
         compiled
@@ -242,6 +245,7 @@ impl Compiler {
     fn located(&mut self, objects: &Objects) -> Vec<Arc<Service>> {
         let mut found = Vec::with_capacity(objects.services.len());
         for service in objects.services.values() {
+            checkpoint();
             let configs: Vec<_> =
                 service.configs.iter().filter_map(|id| objects.configs.get(id)).map(|c| &**c).collect();
             match located(service, &configs) {
@@ -261,6 +265,7 @@ impl Compiler {
         let mut routes = Routes::default();
         let mut names: HashMap<&str, &str> = HashMap::new();
         for (service, position) in located.iter().zip(0u32..) {
+            checkpoint();
             if let Some(holder) = names.insert(&service.name, service.id.as_str()) {
                 let problem = CompileProblem::DuplicateName(holder.into());
                 self.error("service", service.id.as_str(), &service.name, &service.meta.origin, problem);
@@ -314,6 +319,7 @@ impl Compiler {
         let mut names: HashMap<&str, &str> = HashMap::new();
         let mut compiled = Vec::with_capacity(objects.policies.len());
         for policy in objects.policies.values() {
+            checkpoint();
             if let Some(holder) = names.insert(&policy.name, policy.id.as_str()) {
                 let problem = CompileProblem::DuplicateName(holder.into());
                 self.error("service policy", policy.id.as_str(), &policy.name, &policy.meta.origin, problem);
@@ -425,6 +431,7 @@ impl Compiler {
     ) -> Leading {
         let mut leading = Leading { to_each: vec![Vec::new(); count], to_all: Vec::new() };
         for (policy, position) in policies.iter_mut().zip(0u32..) {
+            checkpoint();
             let written = &policy.object;
             if written.policy_type != policy_type {
                 continue;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::objects::{Identity, Service, ServicePolicy};
 use super::snapshot::{CheckSlot, CompiledPolicy, PolicyIndex, Snapshot};
 use super::subject::Subject;
+use crate::clock::checkpoint;
 use crate::id::{CheckId, IdentityId, PolicyId, ServiceId};
 
 /// The difference between two snapshots, as far as decisions go.
@@ -85,8 +86,8 @@ fn differing<K: Ord + Hash + Eq + Clone, V>(
     let unlike = |id: &K, object: &Arc<V>, others: &BTreeMap<K, Arc<V>>| {
         others.get(id).is_none_or(|other| !Arc::ptr_eq(other, object) && !same(other, object))
     };
-    let changed = new.iter().filter(|(id, object)| unlike(id, object, old));
-    let gone = old.iter().filter(|(id, _)| !new.contains_key(*id));
+    let changed = new.iter().inspect(|_| checkpoint()).filter(|(id, object)| unlike(id, object, old));
+    let gone = old.iter().inspect(|_| checkpoint()).filter(|(id, _)| !new.contains_key(*id));
     changed.chain(gone).map(|(id, _)| id.clone()).collect()
 }
 
@@ -174,7 +175,7 @@ fn led_to_by_others(old: &Snapshot, new: &Snapshot) -> Vec<ServiceId> {
             _ => true,
         }
     };
-    new.objects().services.keys().filter(|id| other(id)).cloned().collect()
+    new.objects().services.keys().inspect(|_| checkpoint()).filter(|id| other(id)).cloned().collect()
 }
 
 fn ids<'a>(snapshot: &'a Snapshot, policies: &[PolicyIndex]) -> HashSet<&'a PolicyId> {
@@ -186,6 +187,7 @@ fn changed_policies(old: &Snapshot, new: &Snapshot) -> HashSet<PolicyId> {
     let mut changed = differing(&old.objects().policies, &new.objects().policies, same_policy);
     let checks = changed_checks(old, new);
     for policy in &new.policies {
+        checkpoint();
         let id = &policy.object.id;
         if changed.contains(id) {
             continue;

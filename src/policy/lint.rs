@@ -6,6 +6,7 @@ mod exclusions;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::clock::checkpoint;
 use crate::limits;
 use crate::posture::version::Trap;
 
@@ -184,11 +185,16 @@ impl Linter<'_> {
     fn dangling(&mut self) {
         let snapshot = self.snapshot;
         let objects = snapshot.objects();
-        let identities: HashSet<&str> =
-            objects.identities.values().flat_map(|identity| [identity.id.as_str(), &identity.name]).collect();
+        let identities: HashSet<&str> = objects
+            .identities
+            .values()
+            .inspect(|_| checkpoint())
+            .flat_map(|identity| [identity.id.as_str(), &identity.name])
+            .collect();
         let services: HashSet<&str> =
             objects.services.values().flat_map(|service| [service.id.as_str(), &service.name]).collect();
         for policy in &snapshot.policies {
+            checkpoint();
             let lists = [
                 ("identity_roles", &policy.object.identity_roles, &identities),
                 ("service_roles", &policy.object.service_roles, &services),
@@ -240,6 +246,7 @@ impl Linter<'_> {
             self.find("identity", identity.id.as_str(), &identity.name, &identity.meta.origin, Suspicion::NoSubjects);
         }
         for service in &snapshot.services {
+            checkpoint();
             let object = &service.object;
             if object.matching.hosts.is_empty() {
                 self.find("service", object.id.as_str(), &object.name, &object.meta.origin, Suspicion::NoHosts);
@@ -249,6 +256,7 @@ impl Linter<'_> {
             }
         }
         for policy in snapshot.policies.iter().filter(|policy| policy.object.policy_type == PolicyType::Dial) {
+            checkpoint();
             if policy.is_unconditional() && !policy.object.posture_check_roles.is_empty() {
                 self.find_in_policy(policy, Suspicion::NoChecksSelected);
             }
@@ -325,6 +333,7 @@ impl Linter<'_> {
     fn first_selected(&mut self, policy: &CompiledPolicy, also: Option<&CompiledPolicy>) -> Search {
         for (identity, position) in self.snapshot.identities.iter().zip(0u32..) {
             self.comparisons += 1;
+            checkpoint();
             if self.comparisons > limits::LINT_COMPARISONS_MAX {
                 return Search::GaveUp;
             }

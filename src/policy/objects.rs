@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 use crate::id::{
     CertificateId, CheckId, ConfigId, ConfigTypeId, ConnectionId, IdentityId, ListId, PolicyId, ServiceId,
 };
@@ -44,6 +44,16 @@ pub struct Objects {
     pub configs: BTreeMap<ConfigId, Arc<ServiceConfig>>,
     /// Types of configs beside those that are read here.
     pub config_types: BTreeMap<ConfigTypeId, Arc<OwnConfigType>>,
+}
+
+impl Objects {
+    /// Lets go of the many there may be one by one.
+    pub fn let_go(self) {
+        clock::let_go(self.identities);
+        clock::let_go(self.services);
+        clock::let_go(self.policies);
+        clock::let_go(self.checks);
+    }
 }
 
 /// What every object carries beside its own content.

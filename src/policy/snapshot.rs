@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::clock;
 use crate::id::{CheckId, IdentityId, PolicyId, ServiceId};
 use crate::posture::check::Check;
 
@@ -140,6 +141,17 @@ impl Selector {
 }
 
 impl Snapshot {
+    /// Lets go of a snapshot piece by piece; a large one takes as long as to compile it.
+    pub fn let_go(self) {
+        clock::let_go(self.identities);
+        clock::let_go(self.identity_by_id);
+        clock::let_go(self.identity_by_subject);
+        clock::let_go(self.services);
+        clock::let_go(self.service_by_id);
+        clock::let_go(self.policies);
+        self.objects.let_go();
+    }
+
     /// The snapshot of a gateway that has loaded nothing: it denies everything with `no-policy-loaded`.
     pub fn deny_all() -> Self {
         Snapshot {

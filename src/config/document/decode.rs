@@ -14,6 +14,7 @@ use serde::de::{
 use super::field::{FIELD, OR_MAPPING};
 use super::session::Spelling;
 use super::{Entry, NodeId, Session, Value, push_key};
+use crate::clock::checkpoint;
 use crate::config::findings::{Finding, closest, excerpt};
 
 /// Why a value could not be read.
@@ -261,6 +262,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
         let Some(node) = self.rest.next() else {
             return Ok(None);
         };
+        checkpoint();
         let read = seed.deserialize(self.decoder.child(*node));
         read.map(Some).map_err(|problem| problem.at(*node))
     }

@@ -7,6 +7,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::clock::let_go;
+
 use super::findings::Place;
 
 pub(super) mod decode;
@@ -83,6 +85,11 @@ pub(super) struct Entry {
 static NOTHING: Value = Value::Null;
 
 impl Document {
+    /// Lets go of a document node by node; there may be millions.
+    pub(super) fn let_go(self) {
+        let_go(self.nodes);
+    }
+
     /// A document that holds nothing, for the file at `path`.
     pub(super) fn empty(path: &Path) -> Self {
         let mut document = Document { path: path.display().to_string().into(), nodes: Vec::new() };

@@ -12,6 +12,7 @@ use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPo
 use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::{Document, Entry, Mark, NodeId, Segment, Value};
+use crate::clock::checkpoint;
 use crate::config::findings::{Finding, Findings, Place};
 use crate::limits::{YAML_ALIAS_EVENTS_MAX, YAML_DEPTH_MAX, YAML_NODES_MAX};
 
@@ -130,6 +131,7 @@ struct Grower<'g> {
 
 impl Grower<'_> {
     fn grow(&mut self, id: NodeId, tree: Tree) {
+        checkpoint();
         let value = match tree {
             Tree::Scalar(value) => value,
             Tree::List(items) => {
@@ -260,6 +262,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
         let mut list = Vec::new();
         while let Some(item) = items.next_element()? {
+            checkpoint();
             list.push(item);
         }
         Ok(Tree::List(list))
@@ -268,6 +271,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Tree, A::Error> {
         let mut mapping = Vec::new();
         while let Some(pair) = pairs.next_entry()? {
+            checkpoint();
             mapping.push(pair);
         }
         Ok(Tree::Mapping(mapping))

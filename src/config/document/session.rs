@@ -34,6 +34,7 @@ impl Session {
     }
 
     pub(in crate::config) fn into_findings(self) -> Findings {
+        self.document.let_go();
         self.findings.into_inner()
     }
 

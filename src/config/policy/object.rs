@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::{Map, Value};
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, checkpoint};
 use crate::config::document::{Field, NodeId, Session};
 use crate::config::findings::Place;
 use crate::config::values::{AttributeText, NameText};
@@ -39,6 +39,7 @@ impl Source<'_> {
         id: Field<NameText>,
         tags: Field<Tags>,
     ) -> Option<Head> {
+        checkpoint();
         let id_node = id.node();
         let given_id = id.located();
         let name = name.required(self.session, node, "name");

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, checkpoint};
 use crate::config::findings::{Finding, Place};
 
 /// A file's bytes and the time it was last written.
@@ -13,6 +13,9 @@ pub(in crate::config) struct Bytes {
     pub(in crate::config) content: Vec<u8>,
     pub(in crate::config) modified: Timestamp,
 }
+
+/// How much of a file is read at once, in bytes.
+const PIECE: u64 = 64 * 1024;
 
 /// Reads a regular file of at most `limit` bytes; links are followed, pipes and sockets are not opened.
 pub(in crate::config) fn read(path: &Path, limit: u64) -> Result<Bytes, Finding> {
@@ -27,11 +30,10 @@ pub(in crate::config) fn read(path: &Path, limit: u64) -> Result<Bytes, Finding>
         return Err(refuse("is not a regular file".to_owned()));
     }
     let mut content = Vec::new();
-    File::open(path)
-        .map_err(unreadable)?
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut content)
-        .map_err(unreadable)?;
+    let mut file = File::open(path).map_err(unreadable)?.take(limit.saturating_add(1));
+    while file.by_ref().take(PIECE).read_to_end(&mut content).map_err(unreadable)? > 0 {
+        checkpoint();
+    }
     if u64::try_from(content.len()).is_ok_and(|length| length > limit) {
         return Err(refuse(format!("is larger than {limit} bytes")));
     }

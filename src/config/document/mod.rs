@@ -29,8 +29,12 @@ pub(super) struct NodeId(pub(super) u32);
 #[derive(Debug)]
 pub(super) struct Document {
     path: Arc<str>,
-    nodes: Vec<Node>,
+    /// In groups of [`NODES_TOGETHER`], because a list of millions is copied for too long whenever it grows.
+    groups: Vec<Vec<Node>>,
 }
+
+/// Nodes that lie together.
+const NODES_TOGETHER: usize = 1024;
 
 #[derive(Debug)]
 struct Node {
@@ -87,12 +91,12 @@ static NOTHING: Value = Value::Null;
 impl Document {
     /// Lets go of a document node by node; there may be millions.
     pub(super) fn let_go(self) {
-        let_go(self.nodes);
+        let_go(self.groups);
     }
 
     /// A document that holds nothing, for the file at `path`.
     pub(super) fn empty(path: &Path) -> Self {
-        let mut document = Document { path: path.display().to_string().into(), nodes: Vec::new() };
+        let mut document = Document { path: path.display().to_string().into(), groups: Vec::new() };
         let whole_file = Mark::Position { line: 0, column: 0 };
         document.add(whole_file, None, Segment::Root);
         document
@@ -130,17 +134,29 @@ impl Document {
 
     /// Adds a node that holds nothing yet.
     fn add(&mut self, mark: Mark, parent: Option<NodeId>, segment: Segment) -> NodeId {
-        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
-        self.nodes.push(Node { mark, parent, segment, value: Value::Null });
-        id
+        let node = Node { mark, parent, segment, value: Value::Null };
+        let full = self.groups.len().saturating_sub(1);
+        let number = match self.groups.last_mut().filter(|group| group.len() < NODES_TOGETHER) {
+            Some(group) => {
+                group.push(node);
+                full * NODES_TOGETHER + group.len() - 1
+            }
+            None => {
+                self.groups.push(vec![node]);
+                (self.groups.len() - 1) * NODES_TOGETHER
+            }
+        };
+        NodeId(u32::try_from(number).unwrap_or(u32::MAX))
     }
 
     fn node(&self, id: NodeId) -> Option<&Node> {
-        self.nodes.get(usize::try_from(id.0).ok()?)
+        let number = usize::try_from(id.0).ok()?;
+        self.groups.get(number / NODES_TOGETHER)?.get(number % NODES_TOGETHER)
     }
 
     fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
-        self.nodes.get_mut(usize::try_from(id.0).ok()?)
+        let number = usize::try_from(id.0).ok()?;
+        self.groups.get_mut(number / NODES_TOGETHER)?.get_mut(number % NODES_TOGETHER)
     }
 
     fn set(&mut self, id: NodeId, value: Value) {
@@ -220,4 +236,30 @@ pub(super) fn push_key(path: &mut String, key: &str) {
         path.push('.');
     }
     path.push_str(key);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_node_of_a_large_document_is_found_where_it_was_put() {
+        let mut document = Document::empty(Path::new("large.yaml"));
+        let count = NODES_TOGETHER * 3;
+        let items: Vec<_> = (0..count)
+            .map(|index| {
+                let mark = Mark::Position { line: index as u32 + 1, column: 1 };
+                let item = document.add(mark, Some(Document::ROOT), Segment::Index(index));
+                document.set(item, Value::Whole(index as i128));
+                item
+            })
+            .collect();
+        document.set(Document::ROOT, Value::List(items));
+        for index in [0, NODES_TOGETHER - 2, NODES_TOGETHER - 1, NODES_TOGETHER, count - 1] {
+            let node = document.descend(Document::ROOT, &format!("/{index}"));
+            assert!(matches!(document.value(node), Value::Whole(value) if *value == index as i128));
+            assert_eq!((document.line(node), document.key_path(node)), (index as u32 + 1, format!("[{index}]")));
+        }
+        document.let_go();
+    }
 }

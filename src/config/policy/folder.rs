@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
 
+use crate::clock::checkpoint;
 use crate::config::document::file::{self, Bytes};
 use crate::config::findings::{Finding, Place};
 use crate::limits::{POLICY_BYTES_MAX, POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX};
+
+/// How much is digested before somebody else may go first, in bytes.
+const DIGESTED_AT_ONCE: usize = 64 * 1024;
 
 /// A digest of the names and contents of all policy files; equal when nothing an operator wrote has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,7 +71,10 @@ impl Folder {
         let mut add = |part: &[u8]| {
             let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
             context.update(&length.to_be_bytes());
-            context.update(part);
+            for piece in part.chunks(DIGESTED_AT_ONCE) {
+                context.update(piece);
+                checkpoint();
+            }
         };
         for (path, read) in &self.files {
             add(path.file_name().unwrap_or_default().as_encoded_bytes());

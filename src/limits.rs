@@ -385,6 +385,8 @@ pub const WATCH_QUEUE_MAX: usize = 4;
 pub const WATCH_QUIET: Duration = Duration::from_millis(250);
 /// Longest wait for quiet.
 pub const WATCH_QUIET_WAIT_MAX: Duration = Duration::from_millis(500);
+/// Reloads at once, each with a thread of its own; others wait.
+pub const RELOADS_AT_ONCE: usize = 4;
 /// How long cooperative work goes on before it offers its processor to others: what a request may have to wait for it.
 pub const COOPERATIVE_TURN: Duration = Duration::from_micros(200);
 /// Time between comparisons that no event asked for.

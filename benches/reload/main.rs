@@ -2,8 +2,8 @@
 //!
 //! The gateway holds a policy of 100,000 identities, 10,000 services and 10,000 policies, reads it in anew from its file and puts it
 //! into force, while clients ask by a timetable. Quiet rounds and rounds with a reload take turns; what counts is how their 99th
-//! percentiles compare. The gateway has one worker on one processor, the clients have another, and whatever reads the policy runs
-//! where the system puts it, which on a machine with two processors is beside one of them.
+//! percentiles compare. The gateway has one worker on one processor, which whatever reads the policy shares with it; the clients have
+//! another.
 
 #![expect(dead_code, reason = "shared with benches that use more of it")]
 
@@ -99,7 +99,7 @@ fn main() -> Result<()> {
 /// The gateway, on a processor of its own where there are two.
 fn start(runtime: &Runtime, world: &World, size: Size) -> Result<(Gateway, Option<usize>)> {
     let (sender, receiver) = mpsc::channel();
-    // The only worker stays where this puts it; threads for reading policy are started by others.
+    // The only worker stays where this puts it, and the threads that it starts as well.
     runtime.handle().spawn(async move {
         let _ = sender.send(process::share_processors().and_then(|other| {
             if let Some(other) = other {

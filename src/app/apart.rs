@@ -3,18 +3,22 @@
 use std::thread;
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::clock::cooperative;
-use crate::limits::COOPERATIVE_TURN;
+use crate::limits::{COOPERATIVE_TURN, RELOADS_AT_ONCE};
+
+static THREADS: Semaphore = Semaphore::const_new(RELOADS_AT_ONCE);
 
 /// Runs work that blocks and takes a processor for a while on a thread of its own, which offers that processor to those that serve
 /// again and again. `None` when it did not come to an end, which is logged.
 pub(super) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let thread = THREADS.acquire().await.ok()?;
     let runtime = Handle::current();
     let (tell, told) = oneshot::channel();
     let started = thread::Builder::new().name("reload".to_owned()).spawn(move || {
         let _within = runtime.enter();
+        let _ends_with_it = thread;
         // Whoever asked may have gone away.
         let _ = tell.send(cooperative(COOPERATIVE_TURN, work));
     });

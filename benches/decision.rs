@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 use postern::clock::{ManualClock, Stopwatch};
 use postern::decision;
 use postern::enforce::{Connection, Device, Enforcer, Entry, Protocol, Published};
@@ -240,7 +241,32 @@ fn evaluated(criterion: &mut Criterion) {
     group.bench_function("the report alone", |bencher| {
         bencher.iter(|| loaded.runtime.block_on(loaded.enforcer.report(&device, &world::report())));
     });
+    after_reload(&mut group, &loaded);
     group.finish();
+}
+
+/// The first decision on a connection after policy was read anew: whose it is is looked up, and the answer evaluated.
+fn after_reload(group: &mut BenchmarkGroup<'_, WallTime>, loaded: &Loaded) {
+    let connections: Vec<_> = (0..1000).map(connection).collect();
+    connections.iter().for_each(|connection| drop(loaded.report(connection)));
+    let service = loaded.service(7);
+    group.bench_function("the first after a reload, on each of 1,000 connections", |bencher| {
+        bencher.iter_custom(|decisions| {
+            let (mut left, mut took) = (usize::try_from(decisions).expect("they can be counted"), Duration::ZERO);
+            while left > 0 {
+                loaded.enforcer.publish_files(world::objects(1000, 1000, 10_000)).expect("the policy compiles");
+                let published = Arc::clone(&loaded.enforcer.published());
+                let asked = left.min(connections.len());
+                let clock = Stopwatch::start();
+                for connection in &connections[..asked] {
+                    black_box(loaded.enforcer.decide(&published, connection, service).is_ok());
+                }
+                took += clock.elapsed();
+                left -= asked;
+            }
+            took
+        });
+    });
 }
 
 criterion_group!(benches, evaluated, memory, cached);

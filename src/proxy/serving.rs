@@ -37,14 +37,16 @@ impl Serving<'_> {
         } else {
             let (loan, lent) = Loan::of(stream);
             let work = LOAN.scope(Arc::clone(&loan), app.process_new(lent, &stopped));
-            self.drive(work, &stop, false).await;
+            let by_itself = self.drive(work, &stop, false).await;
             if let Some(Returned { mut stream, unsent, .. }) = loan.reclaim() {
-                farewell::say(&mut stream, &unsent).await;
+                // After a cut nothing of an answer goes out any more.
+                farewell::say(&mut stream, if by_itself { &unsent } else { &[] }).await;
             }
         }
     }
 
-    async fn drive(&self, work: impl Future<Output = Option<Stream>>, stop: &watch::Sender<bool>, http2: bool) {
+    /// Has the work done until it ends by itself, or is cut; returns which.
+    async fn drive(&self, work: impl Future<Output = Option<Stream>>, stop: &watch::Sender<bool>, http2: bool) -> bool {
         tokio::pin!(work);
         let ended = async {
             let mut shutdown = self.shutdown.clone();
@@ -58,7 +60,7 @@ impl Serving<'_> {
             stop.send_replace(true);
             rung.await
         };
-        let Err(ended) = unless(&mut work, Seldom::new(ended)).await else { return };
+        let Err(ended) = unless(&mut work, Seldom::new(ended)).await else { return true };
         let session = self.place.session();
         self.gate.tell_of_end(session, ended);
         stop.send_replace(true);
@@ -67,5 +69,6 @@ impl Serving<'_> {
             let _ = timeout(CONNECTION_FAREWELL_WAIT_MAX, &mut work).await;
         }
         self.gate.metrics().revoked(ended.cause.code(), ended.since.elapsed().as_secs_f64());
+        false
     }
 }

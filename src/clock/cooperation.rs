@@ -32,10 +32,17 @@ impl Turn {
 
 /// Does work that has its processor for turns of this length, and offers it to others at the checkpoint after.
 pub fn cooperative<T>(turn: Duration, work: impl FnOnce() -> T) -> T {
-    let before = TURN.replace(Some(Turn::begin(turn)));
-    let done = work();
-    TURN.set(before);
-    done
+    let _until_then = Before(TURN.replace(Some(Turn::begin(turn))));
+    work()
+}
+
+/// What the thread had before, and has again however the work ends.
+struct Before(Option<Turn>);
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        TURN.set(self.0.take());
+    }
 }
 
 /// A place in long work where others may go first. Costs a few nanoseconds where nobody asked for that.
@@ -74,5 +81,11 @@ mod tests {
             assert!(elapsed() < before, "another turn");
         });
         assert!(elapsed().is_none());
+    }
+
+    #[test]
+    fn a_defect_leaves_no_turn_behind() {
+        assert!(std::panic::catch_unwind(|| cooperative(Duration::ZERO, || panic!("a defect"))).is_err());
+        assert!(TURN.get().is_none());
     }
 }
